@@ -1,0 +1,53 @@
+"""What the user may set, and its defaults. Options are what arrived; settings are what is used."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every field is an option of the same name in an editor's configuration."""
+
+    model: str = "bundled"  # "bundled", or a folder with weights
+    deadline_ms: int = 1500  # the best draft so far is taken after this long
+    min_confidence: float = 0.0  # mean probability a piece; below it nothing is shown
+    context_chars: int = 0  # at most this much context; 0: as much as the model can see
+    max_file_chars: int = 4_000_000  # larger files are left alone
+    max_lines: int = 12  # a fill of more lines is cut
+    multiline: bool = True  # offer blocks where the syntax says one is due
+    other_files: bool = True  # signatures from other open files of the same language
+    seed: int = 0
+    enabled: bool = True
+
+
+def settings_from(
+    options: Mapping[str, Any], base: Settings | None = None
+) -> tuple[Settings, list[str]]:
+    """The settings that follow from the options, and one sentence for each option refused.
+
+    A refused option leaves its setting as it was in `base`.
+    """
+    known = {field.name: field for field in dataclasses.fields(Settings)}
+    accepted: dict[str, Any] = {}
+    complaints: list[str] = []
+    settings = base or Settings()
+    for name, value in options.items():
+        if name not in known:
+            complaints.append(
+                f"unknown setting {name!r} was ignored; known are {', '.join(sorted(known))}"
+            )
+            continue
+        wanted = type(getattr(Settings(), name))
+        number_for_float = wanted is float and type(value) is int
+        if type(value) is not wanted and not number_for_float:
+            complaints.append(
+                f"setting {name!r} must be of type {wanted.__name__}, "
+                f"not {type(value).__name__} ({value!r}); it stays {getattr(settings, name)!r}"
+            )
+            continue
+        accepted[name] = wanted(value)
+    return dataclasses.replace(settings, **accepted), complaints

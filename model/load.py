@@ -1,0 +1,45 @@
+"""From a model's name to a Denoiser. torch is imported only when a network is really loaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from model.canvas import Card, Denoiser, ModelError
+from model.scripted import Scripted
+
+Progress = Callable[[str, float], None]  # what is being done, the share of it done (0 to 1)
+
+
+def card_of(name: str) -> Card:
+    """The card of a model that need not be loaded; quick, no torch. Raises `ModelError`."""
+    if name.startswith("scripted:"):
+        return scripted_from(name).card
+    raise ModelError(f"there is no model {name!r}")
+
+
+def load(name: str, *, seed: int = 0, on_progress: Progress | None = None) -> Denoiser:
+    """Loads the model and warms it up. Blocks for seconds: call it off the event loop.
+
+    `name` is "bundled", a folder with weights, or "scripted:…" (see `scripted_from`).
+    Raises `ModelError` with what is wrong and what to do.
+    """
+    if name.startswith("scripted:"):
+        return scripted_from(name)
+    raise ModelError(f"there is no model {name!r}")
+
+
+def scripted_from(name: str) -> Scripted:
+    """`scripted:TEXT` always answers TEXT; `scripted:{…}` takes Scripted's arguments as JSON.
+
+    For authors of editor clients and for tests: a server that answers without any network. The
+    JSON's keys are `text`, `seconds_a_step`, `confidence`, `steps_a_fill` and `error`.
+    """
+    script = name.removeprefix("scripted:")
+    if not script.startswith("{"):
+        return Scripted(script)
+    try:
+        options = json.loads(script)
+        return Scripted(options.pop("text", ""), **options)
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"cannot read the script of {name!r}: {error}") from error

@@ -1,0 +1,65 @@
+"""A denoiser that plays a script: the seam's stand-in for tests, demonstrations and clients' authors.
+
+It is a full Denoiser, one draft a step, cancellable between steps, but there is no network in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+
+from model.canvas import Canvas, Card, Draft, ModelError, Piece
+
+Script = Callable[[Canvas], tuple[str, ...]]
+
+
+class Scripted:
+    """Answers each canvas with `script(canvas)`, revealing one character more of each hole a step.
+
+    `steps` counts the steps begun, over all canvases; `seen` keeps the canvases asked for.
+    """
+
+    def __init__(
+        self,
+        script: Script | str,
+        *,
+        seconds_a_step: float = 0.0,
+        confidence: float = 0.99,
+        steps_a_fill: int = 4,
+        error: str | None = None,
+    ) -> None:
+        self.script: Script = (
+            (lambda canvas: (script,) * len(canvas.holes)) if isinstance(script, str) else script
+        )
+        self.seconds_a_step = seconds_a_step
+        self.confidence = confidence
+        self.steps_a_fill = steps_a_fill
+        self.error = error
+        self.steps = 0
+        self.seen: list[Canvas] = []
+
+    @property
+    def card(self) -> Card:
+        return Card("scripted", "1", context=8000, hole_limit=512,
+                    abilities=frozenset({"several-holes", "grow", "re-noise", "drafts"}))  # fmt: skip
+
+    async def denoise(self, canvas: Canvas) -> AsyncGenerator[Draft, None]:
+        self.seen.append(canvas)
+        if self.error is not None:
+            raise ModelError(self.error)
+        answer = self.script(canvas)
+        for step in range(1, self.steps_a_fill + 1):
+            self.steps += 1
+            await asyncio.sleep(self.seconds_a_step)
+            yield Draft(
+                step,
+                tuple(self._pieces(text, step / self.steps_a_fill) for text in answer),
+                final=step == self.steps_a_fill,
+            )
+
+    def close(self) -> None:
+        pass
+
+    def _pieces(self, text: str, share: float) -> tuple[Piece, ...]:
+        settled = round(len(text) * share)
+        return tuple(Piece(char, self.confidence, i < settled) for i, char in enumerate(text))
