@@ -179,8 +179,17 @@ class Neovim:
     def mode(self) -> str:
         return self.call("nvim_get_mode")["mode"]
 
+    def save(self) -> None:
+        """Writes the file, as `:write` does."""
+        self.type("<Esc>")
+        self.call("nvim_command", "write")
+
     def changedtick(self) -> int:
         return self.lua("return vim.b.changedtick")
+
+    def children(self) -> list[int]:
+        """The processes that Neovim has started: its language servers."""
+        return self.lua("return vim.api.nvim_get_proc_children(vim.fn.getpid())")
 
     def screen(self) -> list[str]:
         """The lines on the screen, without blanks at their ends."""
@@ -203,7 +212,7 @@ class Neovim:
         end = time.monotonic() + PATIENCE
         while not (value := probe()):
             if time.monotonic() > end:
-                seen = "\n".join(line for line in self.screen() if line)
+                seen = "\n".join(line for line in self.screen() if line not in ("", "~"))
                 raise TimeoutError(f"not within {PATIENCE:.0f} s: {what}. On the screen:\n{seen}")
             time.sleep(0.02)
         return value

@@ -1,0 +1,50 @@
+"""Says at the end of a whole run which kinds of test this machine could not run, and why."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from model import ModelError
+from model.load import card_of
+from tests.nvim import find_neovim
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SUITES = ("INFILL_EVAL_SINGLE_LINE", "INFILL_EVAL_RANDOM_SPAN")
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return  # someone runs a few tests by name
+    for line in left_out():
+        terminalreporter.write_line(f"left out: {line}")
+
+
+def left_out() -> Iterator[str]:
+    try:
+        find_neovim(REPOSITORY)
+    except LookupError as error:
+        yield f"Neovim ({error})"
+    try:
+        card_of("bundled")
+    except ModelError as error:
+        yield f"the bundled model ({error})"
+    if not has_cuda():
+        yield "GPU (no CUDA device)"
+    for suite in SUITES:
+        if suite not in os.environ:
+            yield f"HumanEval-Infilling scoring ({suite} not set)"
+
+
+def has_cuda() -> bool:
+    if not find_spec("torch"):
+        return False
+    import torch  # only here, at the end: the tests themselves show that nothing else needs it
+
+    return torch.cuda.is_available()

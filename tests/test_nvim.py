@@ -1,0 +1,264 @@
+"""Ghost text in a real Neovim, from the real server, with the configuration that editors/README.md shows.
+
+Most tests play a script in the model's place, so that what is shown is known to the letter.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from model import ModelError
+from model.load import card_of
+from tests.nvim import Neovim, find_neovim
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+try:
+    PROGRAM, MISSING = find_neovim(REPOSITORY), ""
+except LookupError as why:
+    PROGRAM, MISSING = "", f"Neovim {why}"
+
+pytestmark = [pytest.mark.editor, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
+
+
+def readme_configuration() -> str:
+    """The lines that editors/README.md tells users to put into their init.lua."""
+    readme = (REPOSITORY / "editors/README.md").read_text(encoding="utf-8")
+    found = re.search(r"```lua\n(.*?)```", readme, re.DOTALL)
+    assert found, "editors/README.md shows no configuration for Neovim"
+    return found[1]
+
+
+def init_with(**options: object) -> str:
+    """The users' configuration and these settings of the server; what it is asked is noted."""
+    return f"""{readme_configuration()}
+    Asked, Answered = {{}}, {{}}
+    vim.lsp.config('infill', {{
+      init_options = vim.json.decode({json.dumps(json.dumps(options))}),
+      on_init = function(client)
+        local request = client.rpc.request
+        client.rpc.request = function(method, params, callback, ...)
+          if method ~= 'textDocument/inlineCompletion' then
+            return request(method, params, callback, ...)
+          end
+          local number = #Asked + 1
+          Asked[number] = params.position.character
+          return request(method, params, function(err, result)
+            Answered[number] = err and 'error' or result and #result.items or 'null'
+            callback(err, result)
+          end, ...)
+        end
+      end,
+    }})"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home directory in which the repository has been cloned where the README says."""
+    (tmp_path / "infill-lsp").symlink_to(REPOSITORY)
+    return tmp_path
+
+
+def open_file(home: Path, file: Path, **options: object) -> Neovim:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    init = init_with(**options)
+    return Neovim(PROGRAM, home, init=init, file=file, env={"PATH": path})
+
+
+def script(text: str, **more: object) -> str:
+    """The name of a model that always answers with this text."""
+    return "scripted:" + json.dumps({"text": text, **more})
+
+
+def check(home: Path, before: str, answer: str, *, typed: str = "", name: str = "sample.py") -> None:
+    """With the cursor at ‸ and this answer, Tab gives exactly the answer at exactly that place.
+
+    It is the file on disk that is compared, so line ends and all other text count, too.
+    """
+    file, text = home / name, before.replace("‸", "")
+    file.write_text(text, encoding="utf-8", newline="")
+    row, column = place_of("‸", before)
+    with open_file(home, file, model=script(answer)) as neovim:
+        neovim.wait_for_client("infill")
+        neovim.insert_at(row, column)
+        neovim.type_text(typed)
+        ghost = neovim.wait_for_ghost(answer)
+        assert (ghost.row, ghost.column) == (row, column + len(typed.encode()))
+        neovim.accept()
+        neovim.save()
+    expected = before.replace("‸", typed + answer.replace("\n", line_end_of(before)))
+    assert file.read_bytes().decode() == expected
+
+
+def wait_for_answers(neovim: Neovim, number: int) -> list[str | int]:
+    """Waits until so many requests have been answered; for each "null", or how many items."""
+    neovim.until(lambda: neovim.lua("return vim.tbl_count(Answered)") >= number, f"{number} answers")
+    return neovim.lua("return Answered")
+
+
+def place_of(mark: str, text: str) -> tuple[int, int]:
+    """Row and column of the mark, from 0, in bytes, as Neovim counts."""
+    lines = text[: text.index(mark)].replace("\r\n", "\n").split("\n")
+    return len(lines) - 1, len(lines[-1].encode())
+
+
+def line_end_of(text: str) -> str:
+    return "\r\n" if "\r\n" in text else "\n"
+
+
+SEVERAL_LINES = "if a > b:\n        return a\n    return b"
+
+
+@pytest.mark.parametrize(
+    ("before", "answer"),
+    [
+        pytest.param("def add(a, b):\n    return ‸\n", "a + b", id="the rest of a line"),
+        pytest.param("def add(a, b):\n    return (‸) % 7\n", "a + b", id="text behind"),
+        pytest.param("def most(a, b):\n    ‸\n", SEVERAL_LINES, id="several lines"),
+        pytest.param("face = '🙂🏽é' + str(‸)\n", "len(face)", id="emoji in front"),
+        pytest.param("def add(a, b):\r\n    return ‸\r\n", "a + b", id="CRLF"),
+        pytest.param("def most(a, b):\r\n    ‸\r\n", SEVERAL_LINES, id="CRLF, several lines"),
+        pytest.param("import os\n\f\ndef add(a, b):\n    return ‸\n", "a + b", id="form feed above"),
+        pytest.param(
+            "x = '\u2028'\r\n\f\r\ndef f(a):  # 🙂\r\n    return '🙂', ‸\r\n", "a", id="all at once"
+        ),
+    ],
+)
+def test_accepted_ghost_text_stands_at_the_cursor_and_nothing_else_changes(
+    home: Path, before: str, answer: str
+) -> None:
+    check(home, before, answer)
+
+
+def test_ghost_text_follows_a_pause_in_typing(home: Path) -> None:
+    check(home, "def add(a, b):\n    ‸\n", "turn a + b", typed="re")
+
+
+def test_ghost_text_is_seen_on_the_screen_before_what_stands_behind(home: Path) -> None:
+    file = home / "sample.py"
+    file.write_text("total = '🙂', () * 2\n", encoding="utf-8")
+    with open_file(home, file, model=script("1 + 1")) as neovim:
+        neovim.wait_for_client("infill")
+        neovim.insert_at(0, len("total = '🙂', (".encode()))
+        neovim.wait_for_ghost("1 + 1")
+        assert neovim.screen()[0] == "total = '🙂', (1 + 1) * 2"
+        assert neovim.lines() == ["total = '🙂', () * 2"]
+
+
+@pytest.fixture
+def adding(home: Path) -> Iterator[Neovim]:
+    """Neovim in insert mode behind `return `, with ghost text `alpha + beta`."""
+    file = home / "sample.py"
+    file.write_text("def add(alpha, beta):\n    return \n", encoding="utf-8")
+    with open_file(home, file, model=script("alpha + beta")) as neovim:
+        neovim.wait_for_client("infill")
+        neovim.insert_at(1, len("    return "))
+        neovim.wait_for_ghost("alpha + beta")
+        yield neovim
+
+
+def test_typing_along_keeps_the_rest(adding: Neovim) -> None:
+    adding.type_text("alp")
+    wait_for_answers(adding, 2)
+    assert adding.wait_for_ghost("ha + beta").column == len("    return alp")
+    adding.accept()
+    assert adding.lines()[1] == "    return alpha + beta"
+
+
+def test_accepting_before_the_next_answer_keeps_what_was_typed_along(adding: Neovim) -> None:
+    adding.type("alp<Tab>")
+    adding.until(lambda: len(adding.lines()[1]) > len("    return alp"), "it is accepted")
+    assert adding.lines()[1] == "    return alpha + beta"
+
+
+def test_an_answer_to_other_text_than_was_typed_is_not_inserted(adding: Neovim) -> None:
+    adding.type("x<Tab>")
+    adding.until(lambda: adding.ghost() is None, "the ghost text has been taken away")
+    assert adding.lines()[1] == "    return x"
+
+
+def test_the_newest_request_wins_and_no_request_stays_unanswered(home: Path) -> None:
+    file = home / "sample.py"
+    file.write_text("def add(a, b):\n    \n", encoding="utf-8")
+    slow = script("+ b", seconds_a_step=0.3, steps_a_fill=4)
+    with open_file(home, file, model=slow, deadline_ms=20_000) as neovim:
+        neovim.wait_for_client("infill")
+        neovim.insert_at(1, 4)
+        for number, typed in enumerate(["return", " ", "a", " "], 1):
+            neovim.type_text(typed)
+            neovim.until(lambda n=number: neovim.lua("return #Asked") >= n, f"request {number}")
+        ghost = neovim.wait_for_ghost("+ b")
+        assert (ghost.row, ghost.column) == (1, len("    return a "))
+        asked = neovim.lua("return Asked")
+        answered = wait_for_answers(neovim, len(asked))
+        assert answered == ["null"] * (len(asked) - 1) + [1]
+        neovim.accept()
+        assert neovim.lines() == ["def add(a, b):", "    return a + b"]
+
+
+def test_neovim_outlives_a_server_that_was_killed(adding: Neovim) -> None:
+    for server in adding.children():
+        os.kill(server, signal.SIGKILL)
+    adding.until(lambda: not adding.lua("return #vim.lsp.get_clients()"), "the client is gone")
+    adding.type_text("alpha")
+    assert adding.lines()[1] == "    return alpha"
+    adding.type("<Esc>")
+    adding.call("nvim_command", "silent edit!")  # what a person does to start it again
+    adding.wait_for_client("infill")
+    adding.insert_at(1, len("    return "))
+    adding.wait_for_ghost("alpha + beta")
+
+
+def test_the_server_ends_with_neovim(adding: Neovim) -> None:
+    servers = adding.children()
+    assert servers
+    adding.close()
+    for server in servers:
+        wait_until_ended(server)
+
+
+def wait_until_ended(process: int) -> None:
+    """A process that nobody has waited for yet counts as ended."""
+    status, end = Path(f"/proc/{process}/status"), time.monotonic() + 30
+    while status.exists() and "\nState:\tZ" not in status.read_text():
+        assert time.monotonic() < end, f"process {process} still runs"
+        time.sleep(0.05)
+
+
+
+def no_bundled_model() -> str:
+    try:
+        card_of("bundled")
+    except ModelError as error:
+        return f"there is no bundled model: {error}"
+    return ""
+
+
+# Places in the standard library's textwrap.py: the line, and what of it is deleted.
+PLACES = [
+    ("    return w.wrap(text)", "wrap(text)"),
+    ("    return w.fill(text)", "fill(text)"),
+    ("        return ''.join(prefixed_lines)", "(prefixed_lines)"),
+    ("        self.width = width", "width"),
+    ("        self.break_long_words = break_long_words", "break_long_words"),
+    ("            chunks.reverse()", "reverse()"),
+]
+
+
+@pytest.mark.skipif(bool(no_bundled_model()), reason=no_bundled_model())
+@pytest.mark.parametrize("variant", ["as it is", "emoji in front", "CRLF", "form feed above"])
+def test_the_bundled_model_completes_a_line_of_the_standard_library(
+    home: Path, variant: str
+) -> None:
+    file = home / "textwrap.py"
+    source = Path(sysconfig.get_path("stdlib"), "textwrap.py").read_text(encoding="utf-8")
