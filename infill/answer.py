@@ -1,0 +1,64 @@
+"""Asks the denoiser for drafts until the last one or the deadline. Knows canvases, not documents."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from itertools import takewhile
+from time import perf_counter
+from typing import cast
+
+from model.canvas import Canvas, Denoiser, Draft, Piece
+
+Watch = Callable[[Canvas, Draft], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The last draft that came in time (None when none did) and what it cost."""
+
+    draft: Draft | None
+    steps: int
+    queue_ms: float
+    steps_ms: float
+
+    @property
+    def final(self) -> bool:
+        return self.draft is not None and self.draft.final
+
+    def pieces(self, hole: int) -> tuple[Piece, ...]:
+        """What may be shown of a hole: of an unfinished draft only the settled beginning."""
+        if self.draft is None:
+            return ()
+        pieces = self.draft.holes[hole]
+        return pieces if self.draft.final else tuple(takewhile(lambda p: p.settled, pieces))
+
+
+async def answer_to(
+    canvas: Canvas, denoiser: Denoiser, *, deadline: float, watch: Watch | None = None
+) -> Answer:
+    """`deadline` is in the event loop's time. No step starts after it, nor after a cancel."""
+    if asyncio.get_running_loop().time() >= deadline:
+        return Answer(None, 0, 0.0, 0.0)
+    began = perf_counter()
+    draft: Draft | None = None
+    steps = 0
+    limit = asyncio.timeout_at(deadline)
+    # The seam promises an iterator with `aclose`; closing it is what stops the model.
+    drafts = cast(AsyncGenerator[Draft, None], denoiser.denoise(canvas))
+    try:
+        async with aclosing(drafts), limit:
+            async for draft in drafts:
+                steps += 1
+                if watch is not None:
+                    watch(canvas, draft)
+                if draft.final:
+                    break
+    except TimeoutError:
+        if not limit.expired():  # then it is the denoiser's own, and no deadline of ours
+            raise
+    queue_ms = draft.queue_ms if draft is not None else 0.0
+    spent_ms = (perf_counter() - began) * 1000
+    return Answer(draft, steps, queue_ms, max(0.0, spent_ms - queue_ms))

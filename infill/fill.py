@@ -1,0 +1,271 @@
+"""One request from the document to an edit worth showing, or the reason why there is none.
+
+Knows neither the editor's protocol nor networks. Nothing of the user's is ever logged here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+
+from infill.answer import Answer, Watch, answer_to
+from infill.aside import aside
+from infill.context import compose, context_of
+from infill.document import Document
+from infill.hole import hole_at
+from infill.memory import Known, Memory, made_with
+from infill.privacy import refusal
+from infill.reason import Reason
+from infill.repair import repair
+from infill.settings import Settings
+from infill.tidy import tidy
+from model.canvas import Canvas, Denoiser, Hole, Piece
+
+__all__ = ["Edit", "Fill", "Timing", "Watch", "applied", "fill_at", "fill_holes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """The text that replaces `document.text[start:end]`, in the document's own line ends."""
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Where the time went. `queue_ms` is how long the canvas waited for the model."""
+
+    context_ms: float = 0.0
+    queue_ms: float = 0.0
+    steps_ms: float = 0.0
+    tidy_ms: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return self.context_ms + self.queue_ms + self.steps_ms + self.tidy_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """An edit worth showing and its score, or no edit and the reason; never neither.
+
+    `score` is the mean confidence of the pieces shown. `steps` counts the model's steps, those of
+    a repair included; holes that were filled jointly share theirs.
+    """
+
+    edit: Edit | None
+    score: float
+    reason: Reason | None
+    steps: int
+    timing: Timing
+    remembered: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.edit is None) == (self.reason is None):
+            raise ValueError("a fill has either an edit or a reason why there is none")
+
+
+async def fill_at(
+    document: Document,
+    cursor: int,
+    *,
+    denoiser: Denoiser,
+    settings: Settings,
+    memory: Memory,
+    others: Sequence[Document] = (),
+    root: Path | None = None,
+    invoked: bool = False,
+    watch: Watch | None = None,
+) -> Fill:
+    """What to write at the cursor. `invoked`: the user asked, so hole_at is less shy.
+
+    Raises `ModelError`. Cancelling stops the model before its next step.
+    """
+    request = _Request(denoiser, settings, _deadline(settings), watch, perf_counter())
+    reason = _refused(document, root, settings)
+    if reason is not None:
+        return request.nothing(reason)
+    others = _readable(others, document, root, settings)
+    question = made_with(denoiser.card, settings, others)
+    known = memory.recall(document, cursor, question)
+    if known is not None:
+        edit, timing = Edit(cursor, cursor, known.text), Timing(request.elapsed_ms())
+        return Fill(edit, known.score, None, 0, timing, remembered=True)
+    hole = await aside(document, lambda: hole_at(document, cursor, settings, invoked=invoked))
+    if isinstance(hole, Reason):
+        return request.nothing(hole)
+    (fill,) = await _filled(document, (hole,), others, request)
+    if fill.edit is not None:
+        memory.remember(document, cursor, question, Known(fill.edit.text, fill.score))
+    return fill
+
+
+async def fill_holes(
+    document: Document,
+    holes: Sequence[Hole],
+    *,
+    denoiser: Denoiser,
+    settings: Settings,
+    others: Sequence[Document] = (),
+    root: Path | None = None,
+    watch: Watch | None = None,
+) -> tuple[Fill, ...]:
+    """One fill for each hole, all written jointly on one canvas where the model can do that.
+
+    Each edit is meant for `document` as it is, and all of them together parse no worse than it
+    does; a hole without an edit keeps its text. Raises `ModelError`.
+    """
+    request = _Request(denoiser, settings, _deadline(settings), watch, perf_counter())
+    reason = _refused(document, root, settings)
+    if reason is not None:
+        return tuple(request.nothing(reason) for _ in holes)
+    others = _readable(others, document, root, settings)
+    if not holes or "several-holes" in denoiser.card.abilities:
+        return await _filled(document, holes, others, request) if holes else ()
+    return await _filled_one_by_one(document, holes, others, request)
+
+
+def applied(document: Document, edit: Edit) -> Document:
+    """The document after the edit; nothing outside its range changes."""
+    text = document.text[: edit.start] + edit.text + document.text[edit.end :]
+    return replace(document, text=text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What stays the same from the question to the fill."""
+
+    denoiser: Denoiser
+    settings: Settings
+    deadline: float  # in the event loop's time
+    watch: Watch | None
+    began: float
+
+    def elapsed_ms(self) -> float:
+        return (perf_counter() - self.began) * 1000
+
+    def nothing(self, reason: Reason) -> Fill:
+        return Fill(None, 0.0, reason, 0, Timing(self.elapsed_ms()))
+
+
+def _deadline(settings: Settings) -> float:
+    return asyncio.get_running_loop().time() + settings.deadline_ms / 1000
+
+
+def _refused(document: Document, root: Path | None, settings: Settings) -> Reason | None:
+    if not settings.enabled:
+        return Reason.DISABLED
+    return refusal(document, root=root, settings=settings)
+
+
+def _readable(
+    others: Sequence[Document], document: Document, root: Path | None, settings: Settings
+) -> tuple[Document, ...]:
+    """The other files that the model may see: what is private stays so in every canvas."""
+    if not settings.other_files:
+        return ()
+    same = (other for other in others if other.language == document.language)
+    return tuple(other for other in same if refusal(other, root=root, settings=settings) is None)
+
+
+async def _filled(
+    document: Document, holes: Sequence[Hole], others: Sequence[Document], request: _Request
+) -> tuple[Fill, ...]:
+    canvas = await aside(document, lambda: _canvas(document, holes, others, request))
+    context_ms = request.elapsed_ms()
+    answer = await answer_to(
+        canvas, request.denoiser, deadline=request.deadline, watch=request.watch
+    )
+    texts = ["".join(piece.text for piece in answer.pieces(i)) for i in range(len(holes))]
+    fills: list[Fill] = []
+    # From the last hole to the first: so the ranges of those to come stay what they are, and each
+    # is judged in the document that the accepted ones have made.
+    for i in reversed(range(len(holes))):
+        fill = await _judged(document, _narrowed(canvas, i, texts), answer, i, request, context_ms)
+        texts[i] = fill.edit.text if fill.edit else document.text[holes[i].start : holes[i].end]
+        document = applied(document, fill.edit) if fill.edit else document
+        fills.append(fill)
+    return tuple(reversed(fills))
+
+
+async def _filled_one_by_one(
+    document: Document, holes: Sequence[Hole], others: Sequence[Document], request: _Request
+) -> tuple[Fill, ...]:
+    """For a model that sees one hole only: from the last to the first, each in what the later
+    ones have become."""
+    fills: list[Fill] = []
+    for hole in reversed(holes):
+        own = replace(request, began=perf_counter())
+        (fill,) = await _filled(document, (hole,), others, own)
+        document = applied(document, fill.edit) if fill.edit else document
+        fills.append(fill)
+    return tuple(reversed(fills))
+
+
+def _canvas(
+    document: Document, holes: Sequence[Hole], others: Sequence[Document], request: _Request
+) -> Canvas:
+    card = request.denoiser.card
+    budget = min(request.settings.context_chars or card.context, card.context)
+    holes = [replace(hole, limit=min(hole.limit, card.hole_limit)) for hole in holes]
+    return compose(context_of(document, holes, budget=budget, others=others), holes)
+
+
+def _narrowed(canvas: Canvas, i: int, texts: Sequence[str]) -> Canvas:
+    """The canvas of one hole alone, the others filled with `texts`."""
+    pairs = zip(canvas.texts[:i], texts[:i], strict=True)
+    before = "".join(part for pair in pairs for part in pair) + canvas.texts[i]
+    pairs = zip(texts[i + 1 :], canvas.texts[i + 2 :], strict=True)
+    after = canvas.texts[i + 1] + "".join(part for pair in pairs for part in pair)
+    return Canvas((before, after), (canvas.holes[i],))
+
+
+async def _judged(
+    document: Document, canvas: Canvas, answer: Answer, i: int, request: _Request, context_ms: float
+) -> Fill:
+    """What of the answer for hole `i` is worth showing; `canvas` is that of this hole alone."""
+    began = perf_counter()
+    hole, pieces = canvas.holes[0], answer.pieces(i)
+    settings = request.settings
+    tidied = tidy("".join(p.text for p in pieces), hole, document, max_lines=settings.max_lines)
+    text, score, steps, queue_ms, steps_ms = tidied, 0.0, answer.steps, 0.0, 0.0
+    if not isinstance(tidied, Reason):
+        repaired = await repair(
+            tidied, hole, document, canvas, denoiser=request.denoiser, deadline=request.deadline,
+            max_lines=settings.max_lines, watch=request.watch,
+        )  # fmt: skip
+        text, score = repaired.text, min(_score(pieces, tidied), repaired.score)
+        steps, queue_ms, steps_ms = steps + repaired.steps, repaired.queue_ms, repaired.steps_ms
+    tidy_ms = (perf_counter() - began) * 1000 - queue_ms - steps_ms
+    timing = Timing(context_ms, answer.queue_ms + queue_ms, answer.steps_ms + steps_ms, tidy_ms)
+    if isinstance(text, Reason):
+        # Half an answer is dropped for want of time, whatever it lacks.
+        reason = text if answer.final else Reason.DEADLINE
+        return Fill(None, score, reason, steps, timing)
+    if score < settings.min_confidence:
+        return Fill(None, score, Reason.LOW_CONFIDENCE, steps, timing)
+    edit = Edit(hole.start, hole.end, text.replace("\n", _line_end(document.text)))
+    return Fill(edit, score, None, steps, timing)
+
+
+def _score(pieces: Sequence[Piece], shown: str) -> float:
+    """The mean confidence of the pieces that what is shown was made of."""
+    confidences: list[float] = []
+    covered = 0
+    for piece in pieces:
+        if covered < len(shown):
+            confidences.append(piece.confidence)
+        covered += len(piece.text)
+    return sum(confidences) / len(confidences) if confidences else 0.0
+
+
+def _line_end(text: str) -> str:
+    """The line end that the document uses most."""
+    pairs = text.count("\r\n")
+    counts = {"\n": text.count("\n") - pairs, "\r\n": pairs, "\r": text.count("\r") - pairs}
+    return max(counts, key=lambda end: counts[end])
