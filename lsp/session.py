@@ -1,0 +1,126 @@
+"""What one editor window has: its documents, settings, model, and the requests being worked on.
+Knows no message and no position of the protocol."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infill.document import Document
+from infill.fill import Fill, fill_at
+from infill.memory import Memory
+from infill.reason import Reason
+from infill.settings import Settings
+from lsp.loading import Load, Resident
+from lsp.newest import Newest
+from lsp.sync import Documents, Snapshot
+from model import Canvas, Draft
+from model.load import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One request as it was when it came."""
+
+    snapshot: Snapshot  # what the editor has; an answer counts only while it is current
+    document: Document  # what to fill: the same text, or with the popup's entry put in
+    cursor: int
+    invoked: bool
+    others: Sequence[Document] = ()
+    root: Path | None = None
+
+
+class Session:
+    def __init__(self, settings: Settings, load: Load) -> None:
+        self.base = settings  # what options are laid over
+        self.settings = settings
+        self.documents = Documents()
+        self.resident = Resident(load)
+        self.steps = 0  # drafts seen, over all requests
+        self._memory = Memory()
+        self._newest: Newest[Fill] = Newest()
+        self._last: dict[str, Fill | Reason] = {}
+
+    async def fill(self, question: Question) -> Fill | None:
+        """The fill, or None where there is none any more: superseded, or the text has moved on.
+
+        Raises `ModelError`.
+        """
+        uri = question.snapshot.uri
+        denoiser = self.resident.denoiser
+        if denoiser is None:
+            self._last[uri] = Reason.DISABLED if not self.settings.enabled else Reason.NO_MODEL
+            return None
+        work = fill_at(
+            question.document,
+            question.cursor,
+            denoiser=denoiser,
+            settings=self.settings,
+            memory=self._memory,
+            others=question.others,
+            root=question.root,
+            invoked=question.invoked,
+            watch=self._saw,
+        )
+        fill = await self._newest.run(uri, work)
+        if fill is None or self.documents.get(uri) is not question.snapshot:
+            return None
+        self._last[uri] = fill
+        return fill
+
+    async def use_model(self, on_progress: Progress) -> str | None:
+        """Loads the model the settings name; returns what went wrong, in words for the user."""
+        self._newest.supersede_all()
+        return await self.resident.replace(self.settings.model, self.settings.seed, on_progress)
+
+    def moved_on(self, snapshot: Snapshot) -> None:
+        """The document has a new version: what is being worked on for the last one is given up."""
+        self._newest.supersede(snapshot.uri)
+        self.documents.put(snapshot)
+
+    def forget(self, uri: str) -> None:
+        self._newest.supersede(uri)
+        self.documents.forget(uri)
+        self._last.pop(uri, None)
+
+    def close(self) -> None:
+        self._newest.supersede_all()
+        self.resident.close()
+
+    def why(self, uri: str) -> dict[str, Any]:
+        """How the last request for the document ended."""
+        match self._last.get(uri):
+            case None:
+                return {"reason": None, "explanation": "Nothing was asked for this document yet."}
+            case Reason() as reason:
+                return explained(reason)
+            case Fill() as fill:
+                return explained(fill.reason) | {
+                    "score": fill.score,
+                    "steps": fill.steps,
+                    "remembered": fill.remembered,
+                    "timing": dataclasses.asdict(fill.timing),
+                }
+
+    def status(self) -> dict[str, Any]:
+        return {
+            "model": self.settings.model,
+            "enabled": self.settings.enabled,
+            "loading": self.resident.loading,
+            "ready": self.resident.denoiser is not None,
+            "failure": self.resident.failure,
+            "documents": len(self.documents),
+            "steps": self.steps,
+        }
+
+    def _saw(self, canvas: Canvas, draft: Draft) -> None:
+        self.steps += 1
+
+
+def explained(reason: Reason | None) -> dict[str, Any]:
+    if reason is None:
+        return {"reason": None, "explanation": "A fill was offered."}
+    return {"reason": reason.value, "explanation": reason.explanation}
