@@ -1,4 +1,4 @@
-"""Asks the denoiser for drafts until the last one or the deadline. Knows canvases, not documents."""
+"""Asks the denoiser for drafts until the last or the deadline. Knows canvases, not documents."""
 
 from __future__ import annotations
 

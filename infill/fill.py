@@ -19,7 +19,7 @@ from infill.hole import hole_at
 from infill.memory import Known, Memory, made_with
 from infill.privacy import refusal
 from infill.reason import Reason
-from infill.repair import repair
+from infill.repair import Repaired, repair
 from infill.settings import Settings
 from infill.tidy import tidy
 from model.canvas import Canvas, Denoiser, Hole, Piece
@@ -233,16 +233,15 @@ async def _judged(
     hole, pieces = canvas.holes[0], answer.pieces(i)
     settings = request.settings
     tidied = tidy("".join(p.text for p in pieces), hole, document, max_lines=settings.max_lines)
-    text, score, steps, queue_ms, steps_ms = tidied, 0.0, answer.steps, 0.0, 0.0
+    repaired = Repaired(tidied)
     if not isinstance(tidied, Reason):
         repaired = await repair(
             tidied, hole, document, canvas, denoiser=request.denoiser, deadline=request.deadline,
             max_lines=settings.max_lines, watch=request.watch,
         )  # fmt: skip
-        text, score = repaired.text, min(_score(pieces, tidied), repaired.score)
-        steps, queue_ms, steps_ms = steps + repaired.steps, repaired.queue_ms, repaired.steps_ms
-    tidy_ms = (perf_counter() - began) * 1000 - queue_ms - steps_ms
-    timing = Timing(context_ms, answer.queue_ms + queue_ms, answer.steps_ms + steps_ms, tidy_ms)
+    text, steps = repaired.text, answer.steps + sum(it.steps for it in repaired.answers)
+    score = 0.0 if isinstance(tidied, Reason) else min(_score(pieces, tidied), repaired.score)
+    timing = _timing(context_ms, answer, repaired.answers, (perf_counter() - began) * 1000)
     if isinstance(text, Reason):
         # Half an answer is dropped for want of time, whatever it lacks.
         reason = text if answer.final else Reason.DEADLINE
@@ -251,6 +250,16 @@ async def _judged(
         return Fill(None, score, Reason.LOW_CONFIDENCE, steps, timing)
     edit = Edit(hole.start, hole.end, text.replace("\n", _line_end(document.text)))
     return Fill(edit, score, None, steps, timing)
+
+
+def _timing(
+    context_ms: float, answer: Answer, repairs: Sequence[Answer], judged_ms: float
+) -> Timing:
+    """`judged_ms` is what came after the answer, the repairs with their own steps included."""
+    repairing_ms = sum(it.queue_ms + it.steps_ms for it in repairs)
+    queue_ms = sum(it.queue_ms for it in (answer, *repairs))
+    steps_ms = sum(it.steps_ms for it in (answer, *repairs))
+    return Timing(context_ms, queue_ms, steps_ms, judged_ms - repairing_ms)
 
 
 def _score(pieces: Sequence[Piece], shown: str) -> float:

@@ -1,32 +1,38 @@
 """Whether a fill makes the file parse worse, and its second chance: re-noising what offends.
 
-Knows error ranges, not syntax trees.
+Knows ranges of errors, not syntax trees.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
-from infill.answer import Watch, answer_to
+from infill.answer import Answer, Watch, answer_to
 from infill.aside import aside
 from infill.document import Document
 from infill.reason import Reason
+from infill.strict import refused_at
 from infill.syntax import errors_in
 from infill.tidy import tidy
 from model.canvas import Canvas, Denoiser, Hole
 
 Span = tuple[int, int]
+HALF, ALL = 0.5, 1.0  # a light touch first: mostly one token is wrong
 
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """What came of it: a text that parses no worse, or the reason; and what it cost."""
+    """A text that parses no worse, or `BREAKS_SYNTAX`; and the answers it took, mostly none."""
 
     text: str | Reason
-    score: float = 1.0  # of what was written anew
-    steps: int = 0
-    queue_ms: float = 0.0
-    steps_ms: float = 0.0
+    answers: tuple[Answer, ...] = ()
+
+    @property
+    def score(self) -> float:
+        """The mean confidence of what was written last, 1.0 where nothing had to be."""
+        pieces = self.answers[-1].pieces(0) if self.answers else ()
+        return sum(piece.confidence for piece in pieces) / len(pieces) if pieces else 1.0
 
 
 async def repair(
@@ -40,37 +46,26 @@ async def repair(
     max_lines: int = 12,
     watch: Watch | None = None,
 ) -> Repaired:
-    """`text` itself when it parses, else what the model makes of the offending stretch.
+    """`text` itself when it parses no worse, else what the model makes of the offending stretch.
 
-    The canvas is that of the one hole. First half of the stretch's tokens are re-noised, then all
-    of them; after two attempts, or at the deadline, it is `BREAKS_SYNTAX`.
+    `canvas` is that of the one hole. At most two attempts, none after the deadline.
     """
-    result = Repaired(text)
-    strengths = (0.5, 1.0) if "re-noise" in denoiser.card.abilities else (1.0,)
-    offending = offence(text, hole, document)
-    for strength in strengths:
+    answers: list[Answer] = []
+    offending = await aside(document, partial(offence, text, hole, document))
+    for strength in (HALF, ALL) if "re-noise" in denoiser.card.abilities else (ALL,):
         if offending is None:
-            return replace(result, text=text)
+            break
         again = renoised(canvas, text, offending, strength)
         answer = await answer_to(again, denoiser, deadline=deadline, watch=watch)
-        result = replace(
-            result,
-            steps=result.steps + answer.steps,
-            queue_ms=result.queue_ms + answer.queue_ms,
-            steps_ms=result.steps_ms + answer.steps_ms,
-        )
+        answers.append(answer)
         if answer.draft is None or not answer.final:
-            return replace(result, text=Reason.BREAKS_SYNTAX)
-        pieces = answer.pieces(0)
-        result = replace(
-            result, score=sum(p.confidence for p in pieces) / len(pieces) if pieces else 1.0
-        )
+            break
         written = text[: offending[0]] + answer.draft.texts[0] + text[offending[1] :]
-        tidied = tidy(written, hole, document, max_lines=max_lines)
-        if isinstance(tidied, Reason):
-            continue
-        text, offending = tidied, offence(tidied, hole, document)
-    return replace(result, text=text if offending is None else Reason.BREAKS_SYNTAX)
+        mended = tidy(written, hole, document, max_lines=max_lines)
+        if not isinstance(mended, Reason):
+            text = mended
+            offending = await aside(document, partial(offence, text, hole, document))
+    return Repaired(text if offending is None else Reason.BREAKS_SYNTAX, tuple(answers))
 
 
 def renoised(canvas: Canvas, text: str, stretch: Span, strength: float) -> Canvas:
@@ -84,29 +79,38 @@ def renoised(canvas: Canvas, text: str, stretch: Span, strength: float) -> Canva
 def offence(text: str, hole: Hole, document: Document) -> Span | None:
     """The stretch of the fill that makes the file parse worse; None when it does not.
 
-    The file is compared with itself as it stands, placeholder included: while a line is being
-    written it has errors of its own, and a fill need not mend them. Worse is more errors, or as
-    many that cover more of the text the user wrote. None too where there is no grammar.
+    The file is compared with itself as it stands, a placeholder in the hole included. While a
+    line is being written it has errors of its own, which a fill need not mend: worse is one error
+    more, errors that spread over more than the fill, or one that lies in the fill alone. None too
+    where there is no grammar.
     """
-    errors_before = errors_in(document.text, document.language)
     filled = document.text[: hole.start] + text + document.text[hole.end :]
-    errors_after = errors_in(filled, document.language)
-    if not errors_after or errors_before is None:
-        return None
+    after, before = (errors_in(it, document.language) for it in (filled, document.text))
     end = hole.start + len(text)
-    covered_before = sum(b - a for a, b in errors_before)
-    covered_after = sum(b - a for a, b in errors_after)
-    if len(errors_after) <= len(errors_before) and covered_after <= covered_before + len(text):
-        return None
-    inside = [(max(a, hole.start), min(b, end)) for a, b in errors_after]
-    inside = [(a, b) for a, b in inside if a <= b]
+    if after and before is not None and _worse(after, before, hole.start, end):
+        return _stretch(after, text, hole.start)
+    if document.language == "python":
+        at = refused_at(filled, document.text, hole.start, end)
+        return None if at is None else _line_of(text, at - hole.start)
+    return None
+
+
+def _worse(after: tuple[Span, ...], before: tuple[Span, ...], start: int, end: int) -> bool:
+    spread = sum(b - a for a, b in after) - sum(b - a for a, b in before)
+    inside = any(start <= a < b <= end for a, b in after)
+    return len(after) > len(before) or spread > end - start or inside
+
+
+def _stretch(errors: tuple[Span, ...], text: str, start: int) -> Span:
+    """From the first to the last error in the fill; all of it when they lie elsewhere."""
+    clipped = [(max(a - start, 0), min(b - start, len(text))) for a, b in errors]
+    inside = [(a, b) for a, b in clipped if a <= b]
     if not inside:
         return 0, len(text)
-    first, last = min(a for a, _ in inside), max(b for _, b in inside)
-    return widened(text, first - hole.start, last - hole.start)
+    return _widened(text, min(a for a, _ in inside), max(b for _, b in inside))
 
 
-def widened(text: str, start: int, end: int) -> Span:
+def _widened(text: str, start: int, end: int) -> Span:
     """A stretch of at least one whole word: what is missing has no width of its own."""
     while start > 0 and (start == end or _in_word(text, start)):
         start -= 1
@@ -116,4 +120,11 @@ def widened(text: str, start: int, end: int) -> Span:
 
 
 def _in_word(text: str, at: int) -> bool:
-    return text[at - 1 : at].isidentifier() and text[at : at + 1].isidentifier()
+    return (text[at - 1] + text[at]).replace("_", "a").isalnum()
+
+
+def _line_of(text: str, at: int) -> Span:
+    """The line of the fill at an offset that may lie outside of the fill."""
+    at = min(max(at, 0), len(text))
+    end = text.find("\n", at)
+    return text.rfind("\n", 0, at) + 1, len(text) if end < 0 else end

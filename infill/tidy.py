@@ -179,7 +179,7 @@ def without_the_suffix(text: str, place: Place) -> str | Reason:
         if not text.endswith(place.after[:length]) or _cuts_a_word(text, place.after, length):
             continue
         trimmed = text[:-length]
-        if place.balanced(trimmed) or not place.balanced(text) and place.after[:length].strip():
+        if place.balanced(trimmed) or (not place.balanced(text) and place.after[:length].strip()):
             return trimmed if trimmed.strip() else Reason.REPEATS_SUFFIX
     return text
 
