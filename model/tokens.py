@@ -1,0 +1,95 @@
+"""Text to token ids and back, for networks trained here: byte-level BPE with indentation tokens.
+
+Knows nothing of networks. A line end and the indentation after it are one token wherever they are
+frequent, so a network can choose the layout of a line in one place.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+PAD, BOS, EOS, MASK, EXPAND, DELETE = range(6)
+SPECIALS = ("[pad]", "[bos]", "[eos]", "[mask]", "[expand]", "[delete]")
+
+# Newlines with the indentation that follows, then words with the space or underscore before them,
+# short runs of digits, runs of signs, and what is left of white space.
+SPLIT = r"\n+[ \t]*|[ _]?[A-Za-z]+| ?[0-9]{1,3}| ?[^\sA-Za-z0-9_]+|_+|[ \t]+|\s"
+
+
+class Tokens:
+    """A vocabulary. Ids below `len(SPECIALS)` stand for no text and are never made from text."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+        tokenizer.encode_special_tokens = True  # "[mask]" in a user's file is seven plain characters
+
+    @classmethod
+    def from_file(cls, path: Path) -> Tokens:
+        return cls(Tokenizer.from_file(str(path)))
+
+    def __len__(self) -> int:
+        return self.tokenizer.get_vocab_size()
+
+    def encode(self, text: str) -> list[int]:
+        # Lone surrogates have no UTF-8; the network sees a replacement, the user's text stays.
+        clean = text.encode("utf-8", "replace").decode("utf-8")
+        ids: list[int] = self.tokenizer.encode(clean, add_special_tokens=False).ids
+        return ids
+
+    @cached_property
+    def bytes_of(self) -> tuple[bytes, ...]:
+        """The bytes each id stands for, empty for specials."""
+        byte_of = {char: byte for byte, char in byte_alphabet().items()}
+        return tuple(
+            b"" if i < len(SPECIALS) else bytes(byte_of[c] for c in self.tokenizer.id_to_token(i))
+            for i in range(len(self))
+        )
+
+    @cached_property
+    def newlines(self) -> tuple[int, ...]:
+        """The ids whose text holds a line end."""
+        return tuple(i for i, text in enumerate(self.bytes_of) if b"\n" in text)
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """One text an id. A character made of several tokens belongs to the one that ends it; bytes
+        that make no character are left out, so half a character is never shown."""
+        decoder = codecs.getincrementaldecoder("utf-8")("ignore")
+        return [decoder.decode(self.bytes_of[i]) for i in ids]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return "".join(self.pieces(ids))
+
+
+def train_tokens(texts: Iterable[str], vocab: int) -> Tokens:
+    """A vocabulary of the given size (specials included) learnt from the texts."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(SPLIT), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab,
+        special_tokens=list(SPECIALS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        max_token_length=24,  # longer ones would be whole licence lines
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return Tokens(tokenizer)
+
+
+def byte_alphabet() -> dict[int, str]:
+    """GPT-2's printable stand-in for each byte, which byte-level tokenizers store."""
+    plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    rest = [byte for byte in range(256) if byte not in plain]
+    return {byte: chr(byte) for byte in plain} | {
+        byte: chr(0x100 + i) for i, byte in enumerate(rest)
+    }
