@@ -1,4 +1,4 @@
-"""Ghost text in a real Neovim, from the real server, with the configuration that editors/README.md shows.
+"""Ghost text in a real Neovim, from the real server, set up as editors/README.md tells users to.
 
 Most tests play a script in the model's place, so that what is shown is known to the letter.
 """
@@ -23,10 +23,16 @@ from tests.nvim import Neovim, find_neovim
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-try:
-    PROGRAM, MISSING = find_neovim(REPOSITORY), ""
-except LookupError as why:
-    PROGRAM, MISSING = "", f"Neovim {why}"
+
+def found() -> tuple[str, str]:
+    """The program of Neovim, or why there is none."""
+    try:
+        return find_neovim(REPOSITORY), ""
+    except LookupError as why:
+        return "", f"Neovim {why}"
+
+
+PROGRAM, MISSING = found()
 
 pytestmark = [pytest.mark.editor, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
 
@@ -40,9 +46,13 @@ def readme_configuration() -> str:
 
 
 def init_with(**options: object) -> str:
-    """The users' configuration and these settings of the server; what it is asked is noted."""
+    """The users' configuration and these settings; notes what the server is asked and answers."""
     return f"""{readme_configuration()}
-    Asked, Answered = {{}}, {{}}
+    Asked, Answered, Loaded = {{}}, {{}}, false
+    vim.api.nvim_create_autocmd('LspProgress', {{
+      pattern = 'end',
+      callback = function() Loaded = true end,
+    }})
     vim.lsp.config('infill', {{
       init_options = vim.json.decode({json.dumps(json.dumps(options))}),
       on_init = function(client)
@@ -80,13 +90,13 @@ def script(text: str, **more: object) -> str:
     return "scripted:" + json.dumps({"text": text, **more})
 
 
-def check(home: Path, before: str, answer: str, *, typed: str = "", name: str = "sample.py") -> None:
+def check(home: Path, before: str, answer: str, *, typed: str = "") -> None:
     """With the cursor at ‸ and this answer, Tab gives exactly the answer at exactly that place.
 
     It is the file on disk that is compared, so line ends and all other text count, too.
     """
-    file, text = home / name, before.replace("‸", "")
-    file.write_text(text, encoding="utf-8", newline="")
+    file = home / "sample.py"
+    file.write_bytes(before.replace("‸", "").encode())
     row, column = place_of("‸", before)
     with open_file(home, file, model=script(answer)) as neovim:
         neovim.wait_for_client("infill")
@@ -102,7 +112,8 @@ def check(home: Path, before: str, answer: str, *, typed: str = "", name: str = 
 
 def wait_for_answers(neovim: Neovim, number: int) -> list[str | int]:
     """Waits until so many requests have been answered; for each "null", or how many items."""
-    neovim.until(lambda: neovim.lua("return vim.tbl_count(Answered)") >= number, f"{number} answers")
+    answered = "return vim.tbl_count(Answered)"
+    neovim.until(lambda: neovim.lua(answered) >= number, f"{number} requests are answered")
     return neovim.lua("return Answered")
 
 
@@ -128,7 +139,7 @@ SEVERAL_LINES = "if a > b:\n        return a\n    return b"
         pytest.param("face = '🙂🏽é' + str(‸)\n", "len(face)", id="emoji in front"),
         pytest.param("def add(a, b):\r\n    return ‸\r\n", "a + b", id="CRLF"),
         pytest.param("def most(a, b):\r\n    ‸\r\n", SEVERAL_LINES, id="CRLF, several lines"),
-        pytest.param("import os\n\f\ndef add(a, b):\n    return ‸\n", "a + b", id="form feed above"),
+        pytest.param("import os\n\f\ndef f(a, b):\n    return ‸\n", "a + b", id="form feed above"),
         pytest.param(
             "x = '\u2028'\r\n\f\r\ndef f(a):  # 🙂\r\n    return '🙂', ‸\r\n", "a", id="all at once"
         ),
@@ -219,6 +230,14 @@ def test_neovim_outlives_a_server_that_was_killed(adding: Neovim) -> None:
     adding.wait_for_ghost("alpha + beta")
 
 
+def test_a_cursor_that_waited_for_the_model_is_served(adding: Neovim) -> None:
+    """Loading ends with a progress report; here one is made up, as a script loads at once."""
+    asked = adding.lua("return #Asked")
+    loaded = "{ client_id = vim.lsp.get_clients()[1].id, params = { value = { kind = 'end' } } }"
+    adding.lua(f"vim.api.nvim_exec_autocmds('LspProgress', {{ pattern = 'end', data = {loaded} }})")
+    wait_for_answers(adding, asked + 1)
+
+
 def test_the_server_ends_with_neovim(adding: Neovim) -> None:
     servers = adding.children()
     assert servers
@@ -235,7 +254,6 @@ def wait_until_ended(process: int) -> None:
         time.sleep(0.05)
 
 
-
 def no_bundled_model() -> str:
     try:
         card_of("bundled")
@@ -244,21 +262,62 @@ def no_bundled_model() -> str:
     return ""
 
 
-# Places in the standard library's textwrap.py: the line, and what of it is deleted.
+# What is deleted from the standard library's textwrap.py: from ‸ to the end of the line.
 PLACES = [
-    ("    return w.wrap(text)", "wrap(text)"),
-    ("    return w.fill(text)", "fill(text)"),
-    ("        return ''.join(prefixed_lines)", "(prefixed_lines)"),
-    ("        self.width = width", "width"),
-    ("        self.break_long_words = break_long_words", "break_long_words"),
-    ("            chunks.reverse()", "reverse()"),
+    "    return w.‸wrap(text)",
+    "        self.width = ‸width",
+    "        chunks = self.‸_split_chunks(text)",
+    "        chunks = [c for c in ‸chunks if c]",
+    "        chunks.‸reverse()",
+    "        self.break_long_words = ‸break_long_words",
 ]
+VARIANTS = ["as it is", "emoji in front", "CRLF", "form feed above"]
+
+
+def varied(line: str, variant: str) -> str:
+    """The line, or something of the same meaning that is harder to get right."""
+    indent = line[: len(line) - len(line.lstrip())]
+    match variant:
+        case "emoji in front":
+            return f"{indent}'🙂'; {line.lstrip()}"
+        case "form feed above":
+            return f"\f\n{line}"
+        case _:
+            return line
+
+
+def opened_at(place: str, variant: str) -> str:
+    """textwrap.py with ‸ where the rest of a line is missing."""
+    source = Path(sysconfig.get_path("stdlib"), "textwrap.py").read_text(encoding="utf-8")
+    line = place.replace("‸", "")
+    assert f"\n{line}\n" in source, f"textwrap.py of this Python has no line {line!r}"
+    text = source.replace(line, varied(place[: place.index("‸") + 1], variant), 1)
+    return text.replace("\n", "\r\n") if variant == "CRLF" else text
 
 
 @pytest.mark.skipif(bool(no_bundled_model()), reason=no_bundled_model())
-@pytest.mark.parametrize("variant", ["as it is", "emoji in front", "CRLF", "form feed above"])
-def test_the_bundled_model_completes_a_line_of_the_standard_library(
-    home: Path, variant: str
-) -> None:
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_bundled_model_fills_a_line_of_the_standard_library(home: Path, variant: str) -> None:
+    """At the first of the places where it has something to say; nothing else may change."""
+    assert any(bundled_model_fills(home, opened_at(place, variant)) for place in PLACES)
+
+
+def bundled_model_fills(home: Path, before: str) -> bool:
+    """False when no ghost text was shown; what was shown has been accepted and is right."""
     file = home / "textwrap.py"
-    source = Path(sysconfig.get_path("stdlib"), "textwrap.py").read_text(encoding="utf-8")
+    file.write_bytes(before.replace("‸", "").encode())
+    row, column = place_of("‸", before)
+    with open_file(home, file) as neovim:
+        neovim.wait_for_client("infill")
+        neovim.until(lambda: neovim.lua("return Loaded"), "the bundled model is loaded")
+        neovim.insert_at(row, column)
+        if wait_for_answers(neovim, 1)[-1] != 1:
+            return False
+        ghost = neovim.wait_for_ghost()
+        assert (ghost.row, ghost.column) == (row, column)
+        neovim.accept()
+        neovim.save()
+    text = ghost.text.replace("\n", line_end_of(before))
+    assert file.read_bytes().decode() == before.replace("‸", text)
+    print(f"{before.splitlines()[row]}{ghost.text}")
+    return True
