@@ -1,0 +1,196 @@
+"""Where text is due: at a cursor, or wherever a file says that something is not written yet.
+
+Knows the text and its syntax; does not know what will be written there, nor by whom.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+
+from infill.document import Document
+from infill.due import (
+    Place,
+    complete_before,
+    header_of_due_block,
+    indentation_at,
+    is_complete_word,
+    opens_block,
+    place_at,
+    token_before,
+    wants_more,
+)
+from infill.languages import language_named
+from infill.reason import Reason
+from infill.settings import Settings
+from infill.stub import stubs_in
+from infill.syntax import Tree, parse, window_round
+from model.canvas import Hole
+
+LINE_LIMIT = 48  # tokens: the longest lines of code that people keep are about this long
+BLOCK_LIMIT = 128  # tokens: a dozen lines, as many as anyone reads before accepting
+MARKER = "__HOLE__"
+
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_CLOSERS = re.compile(r"[\s)\]}>\"'`;,:]*")
+_JOINS = re.compile(
+    r"\s*(?:[)\]}]|[-+*/%<>=!&|^?,;:.]|"
+    r"(?:if|else|and|or|in|is|not|as|for|from|of|instanceof)\b)"
+)  # what may stand behind an expression that is still to be written
+_CLOSES = re.compile(r"[)\]}]")
+
+
+def hole_at(
+    document: Document, cursor: int, settings: Settings, *, invoked: bool = False
+) -> Hole | Reason:
+    """The hole at the cursor, always an empty range there, or why none is offered.
+
+    `invoked` means that the user asked for it: then it is offered wherever text can go.
+    """
+    text = document.text
+    if not 0 <= cursor <= len(text):
+        raise ValueError(f"the cursor {cursor} is outside the text of {len(text)} characters")
+    if not settings.enabled:
+        return Reason.DISABLED
+    if _splits(text, cursor) or (_is_word(text[cursor : cursor + 1]) and not invoked):
+        return Reason.WORD_FOLLOWS
+    start, end = window_round(text, cursor)
+    tree = parse(text[start:end], document.language)
+    if tree is None:
+        return _hole_in_plain_text(text, cursor, invoked)
+    return _hole_in_code(document, tree, cursor, cursor - start, settings, invoked)
+
+
+def _splits(text: str, cursor: int) -> bool:
+    """Whether the cursor stands within a word, a character or a line end."""
+    before, after = text[cursor - 1 : cursor] if cursor else "", text[cursor : cursor + 1]
+    joined = after in ("\u200d", "\ufe0f") or (after and unicodedata.category(after)[0] == "M")
+    return bool(joined) or before + after == "\r\n" or (_is_word(before) and _is_word(after))
+
+
+def _is_word(char: str) -> bool:
+    return char.isalnum() or char == "_"
+
+
+def _hole_in_plain_text(text: str, cursor: int, invoked: bool) -> Hole | Reason:
+    left, right = _line_round(text, cursor)
+    anything_before = left.strip() or text[:cursor].strip()
+    if invoked or (anything_before and _CLOSERS.fullmatch(right)):
+        return Hole(cursor, cursor, limit=LINE_LIMIT, indent=indentation_at(text, cursor))
+    return Reason.NOTHING_DUE
+
+
+def _hole_in_code(
+    document: Document, tree: Tree, cursor: int, here: int, settings: Settings, invoked: bool
+) -> Hole | Reason:
+    place = place_at(tree, here)
+    header = header_of_due_block(tree, here) if place is Place.CODE else None
+    reason = None if invoked or header is not None else _reason_against(tree, here, place)
+    if reason is not None:
+        return reason
+    multiline = settings.multiline and header is not None
+    indent = (
+        indentation_at(tree.text, here)
+        if header is None
+        else _indent_due(document, tree.text, header, here)
+    )
+    limit = BLOCK_LIMIT if multiline else LINE_LIMIT
+    return Hole(cursor, cursor, multiline=multiline, limit=limit, indent=indent)
+
+
+def _reason_against(tree: Tree, cursor: int, place: Place) -> Reason | None:
+    """Why a suggestion that nobody asked for would annoy here."""
+    if place is Place.STRING:
+        return Reason.CURSOR_IN_STRING
+    if place is Place.COMMENT:
+        return Reason.CURSOR_IN_COMMENT
+    left, right = _line_round(tree.text, cursor)
+    if right.strip() and place_at(tree, cursor + len(right) - len(right.lstrip()) + 1) is (
+        Place.COMMENT
+    ):
+        right = ""  # a remark at the end of the line is no code
+    room = _room_at_line_end(tree, cursor, left) if not right.strip() else None
+    if room is None:
+        room = _room_within_line(tree, cursor, left, right)
+    return None if room else Reason.NOTHING_DUE
+
+
+def _room_at_line_end(tree: Tree, cursor: int, left: str) -> bool:
+    if not left.strip():
+        return bool(tree.text.strip())  # a new line; but an empty file says nothing to go by
+    token = token_before(tree, cursor)
+    if token is not None and opens_block(tree, token):
+        return False  # the block is there already
+    if _is_word(left[-1:]):
+        return token is None or not is_complete_word(token)  # a word may always go on
+    return wants_more(tree, cursor) or not complete_before(tree, cursor)
+
+
+def _room_within_line(tree: Tree, cursor: int, left: str, right: str) -> bool:
+    if left.strip() and _CLOSERS.fullmatch(right):
+        return True
+    if not _JOINS.match(right):
+        return False
+    typing_in_brackets = _is_word(left[-1:]) and _CLOSES.match(right) is not None
+    return typing_in_brackets or wants_more(tree, cursor)
+
+
+def _line_round(text: str, cursor: int) -> tuple[str, str]:
+    """The cursor's line on its left and on its right, without the line ends."""
+    start = max(text.rfind("\n", 0, cursor), text.rfind("\r", 0, cursor)) + 1
+    end = _LINE_END.search(text, cursor)
+    return text[start:cursor], text[cursor : end.start() if end else len(text)]
+
+
+def _indent_due(document: Document, text: str, header: int, cursor: int) -> str:
+    outer, here = indentation_at(text, header), indentation_at(text, cursor)
+    left, _ = _line_round(text, cursor)
+    if not left.strip() and here.startswith(outer) and len(here) > len(outer):
+        return here  # the editor has indented already
+    language = language_named(document.language)
+    return outer + indent_unit(text, language.unit if language else "    ")
+
+
+def indent_unit(text: str, default: str) -> str:
+    """One step of indentation as this text makes it: the step it goes in by most often."""
+    steps: Counter[str] = Counter()
+    before = ""
+    for line in text[:50_000].split("\n"):  # enough lines to tell
+        if line.strip():
+            blanks = line[: len(line) - len(line.lstrip(" \t"))]
+            if blanks.startswith(before) and blanks != before:
+                steps[blanks[len(before) :]] += 1
+            before = blanks
+    return steps.most_common(1)[0][0] if steps else default
+
+
+def holes_in(document: Document, *, limit: int = BLOCK_LIMIT) -> tuple[Hole, ...]:
+    """What the file itself leaves open: bodies that are a placeholder, and each `__HOLE__`.
+
+    In file order; each range covers its placeholder. No hole is offered more than `limit` tokens.
+    """
+    tree = parse(document.text, document.language)
+    is_stub_file = document.path is not None and document.path.suffix == ".pyi"
+    bodies = [] if tree is None or is_stub_file else stubs_in(tree)
+    ranges = bodies + [
+        (start, start + len(MARKER))
+        for start in _occurrences(document.text, MARKER)
+        if not any(body <= start < end for body, end in bodies)
+    ]
+    return tuple(_hole_over(document.text, start, end, limit) for start, end in sorted(ranges))
+
+
+def _occurrences(text: str, word: str) -> Iterator[int]:
+    at = text.find(word)
+    while at >= 0:
+        yield at
+        at = text.find(word, at + len(word))
+
+
+def _hole_over(text: str, start: int, end: int, limit: int) -> Hole:
+    left, right = _line_round(text, start)[0], _line_round(text, end)[1]
+    alone = not left.strip() and not right.strip()
+    most = BLOCK_LIMIT if alone else LINE_LIMIT
+    return Hole(start, end, alone, min(most, limit), indentation_at(text, start))
