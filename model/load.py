@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
+from model import folder
 from model.canvas import Card, Denoiser, ModelError
 from model.scripted import Scripted
 
 Progress = Callable[[str, float], None]  # what is being done, the share of it done (0 to 1)
+
+BUNDLED = Path(__file__).parent / "bundled"
 
 
 def card_of(name: str) -> Card:
     """The card of a model that need not be loaded; quick, no torch. Raises `ModelError`."""
     if name.startswith("scripted:"):
         return scripted_from(name).card
-    raise ModelError(f"there is no model {name!r}")
+    return folder.card_of(folder_of(name))
 
 
 def load(name: str, *, seed: int = 0, on_progress: Progress | None = None) -> Denoiser:
@@ -26,7 +30,17 @@ def load(name: str, *, seed: int = 0, on_progress: Progress | None = None) -> De
     """
     if name.startswith("scripted:"):
         return scripted_from(name)
-    raise ModelError(f"there is no model {name!r}")
+    if on_progress:
+        on_progress(f"loading {name}", 0.0)
+    engine = folder.load_folder(folder_of(name), seed=seed)
+    if on_progress:
+        on_progress(f"warming up {name}", 0.8)
+    engine.warm_up()
+    return engine
+
+
+def folder_of(name: str) -> Path:
+    return BUNDLED if name == "bundled" else Path(name).expanduser()
 
 
 def scripted_from(name: str) -> Scripted:

@@ -1,3 +1,156 @@
-"""placeholder"""
+"""From a training run's work folder to a finished model: weights, config, curves and card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
 from pathlib import Path
-def write_model(out: Path, work: Path) -> None: ...
+from typing import Any
+
+import matplotlib as mpl
+import torch
+from matplotlib.figure import Figure
+from safetensors.torch import save_file
+
+SHARD_BYTES = 15_000_000  # a shard must pass where files of 16 MB do not
+CONTEXT_TOKENS = 256
+
+Log = list[dict[str, float]]
+
+
+def write_model(out: Path, work: Path) -> None:
+    """Writes the last checkpoint of `work` as a model folder; the old one stays until all is done.
+
+    `measured.json` of the old folder, where evaluation keeps what it found, is not taken along: it
+    speaks of other weights.
+    """
+    saved = torch.load(work / "checkpoint.pt", map_location="cpu", weights_only=True)
+    facts = json.loads((work / "corpus.json").read_text())
+    new = out.with_name(out.name + ".new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    shards = write_shards(new, saved)
+    parameters = sum(t.numel() for t in distinct(saved).values())
+    config = config_from(saved, facts, shards)
+    (new / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    shutil.copy(work / "tokenizer.json", new / "tokenizer.json")
+    plot_curves(saved["state"]["log"], new / "curves.png")
+    (new / "README.md").write_text(card_text(config, saved, facts, parameters))
+    if out.exists():
+        shutil.rmtree(out)
+    new.rename(out)
+
+
+def distinct(saved: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """The weights, without the head where it is the embedding once more."""
+    weights: dict[str, torch.Tensor] = saved["network"]
+    return {
+        name: tensor
+        for name, tensor in weights.items()
+        if not (saved["shape"]["tied"] and name == "lm_head.weight")
+    }
+
+
+def write_shards(folder: Path, saved: dict[str, Any]) -> dict[str, str]:
+    """bfloat16 safetensors of bounded size; returns their sha256 by file name."""
+    shards: list[dict[str, torch.Tensor]] = [{}]
+    size = 0
+    for name, tensor in distinct(saved).items():
+        half = tensor.to(torch.bfloat16).contiguous()
+        if size + half.nbytes > SHARD_BYTES and shards[-1]:
+            shards.append({})
+            size = 0
+        shards[-1][name] = half
+        size += half.nbytes
+    digests: dict[str, str] = {}
+    for number, shard in enumerate(shards, 1):
+        path = folder / f"model-{number:05}-of-{len(shards):05}.safetensors"
+        save_file(shard, path)
+        digests[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return digests
+
+
+def config_from(
+    saved: dict[str, Any], facts: dict[str, Any], shards: dict[str, str]
+) -> dict[str, Any]:
+    a_token = facts["characters"] / facts["tokens"]["train"]  # characters
+    return {
+        "name": f"infill-python-{saved['plan']['size']}",
+        "family": "masked",
+        "shape": saved["shape"],
+        "start": {"line": 16, "block": 48, "context": CONTEXT_TOKENS},
+        "policy": {"threshold": 0.9, "cut": 0.6, "block": 32},
+        "context_chars": int(CONTEXT_TOKENS * a_token),
+        "hole_limit": 96,
+        "shards": shards,
+    }
+
+
+def plot_curves(log: Log, path: Path) -> None:
+    """Loss, and the share of masks guessed right, over training tokens."""
+    mpl.use("agg")
+    figure = Figure(figsize=(8, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    millions = [row["tokens"] / 1e6 for row in log]
+    curves = (
+        (left, "loss", "training"),
+        (left, "heldout_loss", "held-out packages"),
+        (right, "heldout_right", "content tokens"),
+        (right, "heldout_length_right", "length tokens"),
+    )
+    for axes, key, label in curves:
+        if log and key in log[-1]:
+            axes.plot(millions, [row[key] for row in log], label=label)
+    left.set(xlabel="million tokens", ylabel="nats a labelled position")
+    right.set(xlabel="million tokens", ylabel="share guessed right, held-out", ylim=(0, 1))
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend()
+    figure.savefig(path, dpi=110)
+
+
+def card_text(
+    config: dict[str, Any], saved: dict[str, Any], facts: dict[str, Any], parameters: int
+) -> str:
+    state, plan, shape = saved["state"], saved["plan"], saved["shape"]
+    embedding = shape["vocab"] * shape["dim"]
+    last = state["log"][-1] if state["log"] else {}
+    packages = ", ".join(list(facts["packages"])[:12])
+    measured = "".join(
+        f"| {label} | {last[key]:.3f} |\n"
+        for key, label in (
+            ("heldout_loss", "loss on held-out packages, nats a labelled position"),
+            ("heldout_right", "content tokens guessed right, held-out"),
+            ("heldout_length_right", "length tokens guessed right, held-out"),
+        )
+        if key in last
+    )
+    suites = ", ".join(facts["excluded_suites"]) or "none was named"
+    return f"""# {config["name"]}
+
+A small masked text-diffusion model of Python source, made to fill holes between two texts.
+
+| | |
+|---|---|
+| parameters | {parameters / 1e6:.2f} M, of which {embedding / 1e6:.2f} M embedding |
+| shape | {shape["layers"]} blocks of width {shape["dim"]}, {shape["heads"]} heads, vocabulary {shape["vocab"]} |
+| context | {config["start"]["context"]} tokens around the hole |
+| trained | {state["step"]:,} steps, {state["tokens"] / 1e6:.1f} M tokens, {state["seconds"] / 60:.0f} minutes |
+| length of an example | {plan["length"]} tokens, {plan["batch"]} a step |
+{measured}
+![training curves](curves.png)
+
+## Data
+
+{facts["characters"] / 1e6:.0f} million characters of Python: the standard library and the project's
+own dependency closure under permissive licences ({packages}, …), without near-copies. The held-out
+packages are not in it. Evaluation suites kept out by content (no shared run of 13 words): {suites}.
+
+## Limits
+
+It is very small and was trained for very little time; it knows Python only. Do not expect it to
+write logic. The weights are under the project's licence, Apache-2.0; they can be made anew with
+`infill-lsp train --size {plan["size"]} --minutes {plan["minutes"]:g}`.
+"""

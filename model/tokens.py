@@ -13,6 +13,8 @@ from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from model.board import Specials
+
 PAD, BOS, EOS, MASK, EXPAND, DELETE = range(6)
 SPECIALS = ("[pad]", "[bos]", "[eos]", "[mask]", "[expand]", "[delete]")
 
@@ -23,6 +25,8 @@ SPLIT = r"\n+[ \t]*|[ _]?[A-Za-z]+| ?[0-9]{1,3}| ?[^\sA-Za-z0-9_]+|_+|[ \t]+|\s"
 
 class Tokens:
     """A vocabulary. Ids below `len(SPECIALS)` stand for no text and are never made from text."""
+
+    specials = Specials(MASK, BOS, EOS, EXPAND, DELETE, banned=(PAD, BOS, EOS))
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer

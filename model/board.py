@@ -1,0 +1,193 @@
+"""A board: the token row of one canvas, with its holes, as it stands between two steps.
+
+It is all that is carried from step to step. It knows ids, not networks; no torch.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from model.canvas import Canvas, Draft, Hole, Piece
+
+
+Guesses = dict[tuple[int, int], tuple[int, float]]  # (hole, index) → (token, probability)
+
+
+@dataclass(frozen=True, slots=True)
+class Specials:
+    """The ids that stand for no text. `expand` and `delete` are None where a network has none."""
+
+    mask: int
+    bos: int | None = None
+    eos: int | None = None
+    expand: int | None = None
+    delete: int | None = None
+    banned: tuple[int, ...] = ()  # never written into a hole; the mask is banned anyway
+
+
+class Vocabulary(Protocol):
+    """What a board asks of a tokenizer."""
+
+    @property
+    def specials(self) -> Specials: ...
+
+    @property
+    def newlines(self) -> Sequence[int]:
+        """The ids whose text holds a line end."""
+        ...
+
+    def encode(self, text: str) -> list[int]: ...
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """One text an id, whole characters only."""
+        ...
+
+
+@dataclass(slots=True)
+class Cell:
+    """One token of a hole; `confidence` is that of its commitment, 0 while it is a mask."""
+
+    token: int
+    confidence: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How many masks a hole begins with, and how much of the surroundings a board holds (tokens).
+
+    Starting long and deleting is both best and cheapest (DreamOn, and an independent re-run of it).
+    """
+
+    line: int = 16
+    block: int = 48
+    context: int = 256
+
+
+class Board:
+    """`texts` are fixed tokens, `cells` the holes' tokens: texts[0] cells[0] texts[1] …"""
+
+    def __init__(
+        self, canvas: Canvas, vocabulary: Vocabulary, start: Start, seed: int = 0
+    ) -> None:
+        self.canvas = canvas
+        self.vocabulary = vocabulary
+        self.step = 0
+        self.texts = fixed_tokens(canvas, vocabulary, start.context)
+        chance = random.Random(seed)
+        self.cells = [self.first_cells(hole, start, chance) for hole in canvas.holes]
+        # An expansion adds a mask; without a budget a network in love with it would never end.
+        self.budgets = [hole.limit for hole in canvas.holes]
+
+    def first_cells(self, hole: Hole, start: Start, chance: random.Random) -> list[Cell]:
+        mask = self.vocabulary.specials.mask
+        former = self.vocabulary.encode(hole.former)[: hole.limit]
+        if hole.strength >= 1 or not former:
+            count = min(start.block if hole.multiline else start.line, hole.limit)
+            return [Cell(mask) for _ in range(count)]
+        count = max(1, round(hole.strength * len(former)))
+        noised = set(chance.sample(range(len(former)), count))
+        return [Cell(mask) if i in noised else Cell(t, 1.0) for i, t in enumerate(former)]
+
+    @property
+    def row(self) -> list[int]:
+        """All tokens, left to right."""
+        row = list(self.texts[0])
+        for cells, text in zip(self.cells, self.texts[1:], strict=True):
+            row += [cell.token for cell in cells]
+            row += text
+        return row
+
+    def masks(self, block: int) -> list[tuple[int, int, int]]:
+        """(position in the row, hole, index in the hole) of the masks now worked on.
+
+        These are the first `block` masks of each hole: a longer hole is refined block by block,
+        with all of the suffix in sight.
+        """
+        found: list[tuple[int, int, int]] = []
+        position = len(self.texts[0])
+        for number, cells in enumerate(self.cells):
+            mine = [(position + i, number, i) for i in self.masked(number)]
+            found += mine[:block]
+            position += len(cells) + len(self.texts[number + 1])
+        return found
+
+    def masked(self, number: int) -> Iterator[int]:
+        mask = self.vocabulary.specials.mask
+        return (i for i, cell in enumerate(self.cells[number]) if cell.token == mask)
+
+    @property
+    def done(self) -> bool:
+        return not any(any(True for _ in self.masked(n)) for n in range(len(self.cells)))
+
+    def may_expand(self, number: int) -> bool:
+        return (
+            self.budgets[number] > 0 and len(self.cells[number]) < self.canvas.holes[number].limit
+        )
+
+    def commit(self, number: int, index: int, token: int, confidence: float) -> None:
+        """Writes a token into a mask; a length token changes the hole's length instead."""
+        specials = self.vocabulary.specials
+        cells = self.cells[number]
+        if cells[index].token != specials.mask:
+            raise ValueError(f"cell {index} of hole {number} is not a mask")
+        if token == specials.delete:
+            cells[index:] = [cell for cell in cells[index:] if cell.token != specials.mask]
+        elif token == specials.expand:
+            if not self.may_expand(number):
+                raise ValueError(f"hole {number} is at its limit and may not grow")
+            self.budgets[number] -= 1
+            cells.insert(index, Cell(specials.mask))
+        else:
+            cells[index] = Cell(token, confidence)
+
+    def draft(self, guesses: Guesses) -> Draft:
+        """The holes as text; masks show their guess where there is one."""
+        return Draft(
+            self.step,
+            tuple(tuple(self.pieces(n, guesses)) for n in range(len(self.cells))),
+            final=self.done,
+        )
+
+    def pieces(
+        self, number: int, guesses: Guesses
+    ) -> Iterator[Piece]:
+        specials = self.vocabulary.specials
+        told: list[tuple[int, float, bool]] = []
+        over = False  # once a mask is guessed to be past the end, so are the masks behind it
+        for index, cell in enumerate(self.cells[number]):
+            if cell.token != specials.mask:
+                told.append((cell.token, cell.confidence, True))
+            elif (number, index) in guesses and not over:
+                token, confidence = guesses[number, index]
+                over = token == specials.delete
+                if token not in (specials.delete, specials.expand):
+                    told.append((token, confidence, False))
+        texts = self.vocabulary.pieces([token for token, _, _ in told])
+        for text, (_, confidence, settled) in zip(texts, told, strict=True):
+            if text:
+                yield Piece(text, confidence, settled)
+
+
+def fixed_tokens(canvas: Canvas, vocabulary: Vocabulary, context: int) -> list[list[int]]:
+    """The canvas's fixed texts as ids, the outer two cut so that all fit into `context` tokens.
+
+    What lies between holes is never cut. Of the rest the text before gets three fifths, and what
+    one side does not need the other may use.
+    """
+    specials = vocabulary.specials
+    far = 16 * context  # characters: no tokenizer makes fewer tokens than that of code
+    first, last = canvas.texts[0], canvas.texts[-1]
+    before = vocabulary.encode(first[-far:])
+    after = vocabulary.encode(last[:far])
+    between = [vocabulary.encode(text) for text in canvas.texts[1:-1]]
+    if specials.bos is not None and len(first) <= far:
+        before.insert(0, specials.bos)
+    if specials.eos is not None and len(last) <= far:
+        after.append(specials.eos)
+    room = max(2, context - sum(map(len, between)))
+    room_before = max(room * 3 // 5, room - len(after))
+    before = before[max(0, len(before) - room_before) :]
+    return [before, *between, after[: room - len(before)]]

@@ -1,0 +1,136 @@
+"""The engine: one thread owns a network and steps the boards of all who ask, in one batch.
+
+Boards join and leave between steps. It knows no files and no editors; `load` makes one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+
+import torch
+
+from model.board import Board, Start, Vocabulary
+from model.canvas import Canvas, Card, Draft, Hole, ModelError
+from model.network import Network
+from model.refine import Policy, step
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """A canvas in work. `wanted` turns false when its asker has gone: it is then not stepped."""
+
+    board: Board
+    chance: torch.Generator
+    loop: asyncio.AbstractEventLoop
+    drafts: asyncio.Queue[Draft | ModelError] = field(default_factory=asyncio.Queue)
+    wanted: bool = True
+    came: float = field(default_factory=time.perf_counter)
+    waited_ms: float | None = None  # from asking to the first step's beginning
+
+    def tell(self, news: Draft | ModelError) -> None:
+        try:
+            self.loop.call_soon_threadsafe(self.drafts.put_nowait, news)
+        except RuntimeError:  # the asker's event loop has ended, and the asker with it
+            self.wanted = False
+
+
+class Engine:
+    """A Denoiser with its network in this process. `steps` counts forwards since the start."""
+
+    def __init__(
+        self,
+        card: Card,
+        network: Network,
+        vocabulary: Vocabulary,
+        *,
+        start: Start,
+        policy: Policy,
+        seed: int = 0,
+        batch: int = 8,
+    ) -> None:
+        self.card = card
+        self.network = network.eval()
+        self.vocabulary = vocabulary
+        self.start = start
+        self.policy = policy
+        self.seed = seed
+        self.batch = batch
+        self.steps = 0
+        self.arrivals: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self.thread = threading.Thread(target=self.work, name="infill-engine", daemon=True)
+        self.thread.start()
+
+    async def denoise(self, canvas: Canvas) -> AsyncGenerator[Draft, None]:
+        if not self.thread.is_alive():
+            raise ModelError(f"the engine of {self.card.name} has been closed")
+        board = Board(canvas, self.vocabulary, self.start, self.seed)
+        chance = torch.Generator().manual_seed(self.seed)
+        job = Job(board, chance, asyncio.get_running_loop())
+        self.arrivals.put(job)
+        try:
+            while True:
+                news = await job.drafts.get()
+                if isinstance(news, ModelError):
+                    raise news
+                yield news
+                if news.final:
+                    return
+        finally:
+            job.wanted = False
+
+    def warm_up(self) -> None:
+        """Runs one small canvas, so that the first request does not pay for first-time work."""
+        board = Board(Canvas(("x = ", "\n"), (Hole(4, 4, limit=2),)), self.vocabulary, self.start)
+        step(self.network, [board], self.policy, [torch.Generator()])
+
+    def close(self) -> None:
+        self.arrivals.put(None)
+        if threading.current_thread() is not self.thread:
+            self.thread.join(timeout=30)
+
+    def work(self) -> None:
+        """The thread's life: take who came, step who is still wanted, sleep when there is nobody."""
+        jobs: list[Job] = []
+        while True:
+            try:
+                arrived = self.arrivals.get(block=not jobs)
+            except queue.Empty:
+                pass
+            else:
+                if arrived is None:
+                    break
+                jobs.append(arrived)
+                continue  # until the queue is empty: all of them join the same batch
+            jobs = [job for job in jobs if job.wanted]
+            self.advance(jobs[: self.batch])
+            # Those stepped go to the back, so that more askers than places take turns.
+            jobs = jobs[self.batch :] + [j for j in jobs[: self.batch] if j.wanted]
+        for job in jobs:
+            job.tell(ModelError(f"the engine of {self.card.name} was closed"))
+
+    def advance(self, jobs: list[Job]) -> None:
+        """One step for these jobs; a failure is told to each of them and the thread lives on."""
+        if not jobs:
+            return
+        now = time.perf_counter()
+        for job in jobs:
+            if job.waited_ms is None:
+                job.waited_ms = (now - job.came) * 1000
+        try:
+            boards = [job.board for job in jobs]
+            drafts = step(self.network, boards, self.policy, [job.chance for job in jobs])
+            self.steps += 1
+        except Exception as error:  # out of memory or a fault of ours: both must reach the user
+            for job in jobs:
+                job.tell(ModelError(f"{self.card.name} failed at a step: {error}"))
+                job.wanted = False
+            return
+        for job, draft in zip(jobs, drafts, strict=True):
+            if draft.final:
+                job.wanted = False
+            job.tell(Draft(draft.step, draft.holes, draft.final, queue_ms=job.waited_ms or 0.0))

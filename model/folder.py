@@ -1,0 +1,115 @@
+"""A model's folder on disk: config.json, tokenizer.json and shards of weights. Checks what it reads.
+
+`card_of` needs no torch; `load_folder` does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from model.canvas import Card, ModelError
+
+if TYPE_CHECKING:
+    from model.engine import Engine
+
+FAMILY = "masked"
+ABILITIES = frozenset({"several-holes", "grow", "re-noise", "drafts"})
+
+
+def card_of(folder: Path) -> Card:
+    """The card in the folder's config, without loading anything. Raises `ModelError`."""
+    config = config_of(folder)
+    return Card(
+        name=config["name"],
+        version=version_of(config),
+        context=config["context_chars"],
+        hole_limit=config["hole_limit"],
+        abilities=ABILITIES,
+    )
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    try:
+        config: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"there is no model in {folder}: it has no config.json. "
+            "Name a folder with weights, or 'bundled'."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {error}") from error
+    wanted = {"name", "family", "shape", "shards", "context_chars", "hole_limit", "start"}
+    if missing := wanted - config.keys():
+        raise ModelError(f"{path} lacks {', '.join(sorted(missing))}; it was not written by us")
+    if config["family"] != FAMILY:
+        raise ModelError(f"{path} is of family {config['family']!r}; only {FAMILY!r} is known")
+    return config
+
+
+def version_of(config: dict[str, Any]) -> str:
+    """Changes whenever a weight does."""
+    return hashlib.sha256("".join(sorted(config["shards"].values())).encode()).hexdigest()[:12]
+
+
+def load_folder(folder: Path, *, seed: int = 0, device: str | None = None) -> Engine:
+    """Reads, checks and warms up the model. Raises `ModelError` for anything amiss."""
+    config = config_of(folder)
+    try:
+        import torch
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        from model.board import Start
+        from model.engine import Engine
+        from model.network import Network, Shape
+        from model.refine import Policy
+        from model.tokens import Tokens
+    except ImportError as error:
+        raise ModelError(
+            f"this model runs in this process and needs {error.name}, which is not installed: "
+            "pip install 'infill-lsp[local]'"
+        ) from error
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    weights: dict[str, torch.Tensor] = {}
+    for name, digest in config["shards"].items():
+        data = shard(folder / name, digest)
+        try:
+            weights |= load(data)
+        except SafetensorError as error:
+            raise ModelError(f"{folder / name} is no safetensors file: {error}") from error
+    network = Network(Shape(**config["shape"]))
+    try:
+        network.load_state_dict({k: v.float() for k, v in weights.items()}, strict=False)
+        lacking = {n for n, _ in network.named_parameters()} - weights.keys()
+        if lacking:
+            raise RuntimeError(f"no weights for {', '.join(sorted(lacking))}")
+        tokens = Tokens.from_file(folder / "tokenizer.json")
+    except Exception as error:  # torch and tokenizers raise many kinds for files that do not fit
+        raise ModelError(f"the parts of {folder} do not fit each other: {error}") from error
+    return Engine(
+        card_of(folder),
+        network.to(device),
+        tokens,
+        start=Start(**config["start"]),
+        policy=Policy(**config.get("policy", {})),
+        seed=seed,
+    )
+
+
+def shard(path: Path, digest: str) -> bytes:
+    """The file's bytes if they are those that were written."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror or error}") from error
+    found = hashlib.sha256(data).hexdigest()
+    if found != digest:
+        raise ModelError(
+            f"{path} is damaged: its sha256 begins {found[:12]}, wanted {digest[:12]}. "
+            "Install the package or fetch the model again."
+        )
+    return data
