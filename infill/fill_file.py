@@ -1,0 +1,210 @@
+"""`infill-lsp fill`: the holes of one file, filled: a diff, a JSON object or a changed file.
+
+Knows files and the terminal; how a hole is filled is told in `infill/fill.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from infill.document import Document
+from infill.fill import Fill, Watch, applied, fill_at, fill_holes
+from infill.hole import holes_in
+from infill.memory import Memory
+from infill.settings import Settings
+from infill.show import Screen, coloured, diff_of
+from infill.source import (
+    InputError,
+    line_starts,
+    offset_at,
+    place_from,
+    position_of,
+    source_at,
+    write_back,
+)
+from infill.syntax import language_of
+from infill.terminal import console, loaded, print_bytes, print_json
+from model import Denoiser, Hole
+
+PATIENCE_MS = 120_000  # nobody is typing meanwhile; a slow machine may take its time
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What became of each hole, in file order, and the file's text with all of them."""
+
+    holes: tuple[tuple[Hole, Fill], ...]
+    text: str
+    steps: int
+    ms: float
+    model: str
+
+    @property
+    def count(self) -> int:
+        return sum(fill.edit is not None for _, fill in self.holes)
+
+
+def fill_file(
+    place: str,
+    settings: Settings,
+    *,
+    write: bool = False,
+    watch: bool = False,
+    as_json: bool = False,
+) -> int:  # fmt: skip
+    """The exit status: 0 when a hole was filled. Raises `InputError` and `ModelError`."""
+    path, position = place_from(place)
+    source = source_at(path)
+    document = Document(path.resolve(), language_of(path), source.text)
+    holes = asked_for(document, path, position)
+    stderr = console()
+    settings = replace(settings, deadline_ms=PATIENCE_MS)
+    with loaded(settings, stderr) as denoiser:
+        fill = partial(fill_document, document, holes, denoiser, settings, at=position is not None)
+        screen = Screen(stderr, path.name) if watch else None
+        filled = asyncio.run(shown_on(screen, fill) if screen else fill())
+    if as_json:
+        print_json(as_object(path, document, filled))
+    else:
+        print_diff(diff_of(str(path), document.text, filled.text))
+    explain(path, document, filled, stderr)
+    if write and filled.count:
+        write_back(source, filled.text)
+        stderr.print(Text(f"wrote {path}"), style="green", soft_wrap=True)
+    return 0 if filled.count else 1
+
+
+def asked_for(document: Document, path: Path, position: tuple[int, int] | None) -> tuple[Hole, ...]:
+    if position is not None:
+        cursor = offset_at(document.text, *position)
+        return (Hole(cursor, cursor),)
+    holes = holes_in(document)
+    if not holes:
+        raise InputError(
+            f"{path} has no holes. Put __HOLE__ where text is missing, leave a function's body "
+            f"as `...`, or name a place: {path}:LINE:COL"
+        )
+    return holes
+
+
+async def fill_document(
+    document: Document,
+    holes: Sequence[Hole],
+    denoiser: Denoiser,
+    settings: Settings,
+    *,
+    at: bool,
+    watch: Watch | None = None,
+) -> Filled:
+    """`at`: the one hole is a cursor in the file, so what the hole is depends on the syntax there.
+
+    Raises `ModelError`.
+    """
+    began, root = perf_counter(), root_of(document)
+    pairs: list[tuple[Hole, Fill]] = []
+    steps = 0
+    # From the last to the first: so the ranges of those to come stay what they are.
+    for batch in reversed(batches_of(holes, denoiser.card.context // 2)):
+        if at:
+            fills = (
+                await fill_at(
+                    document, batch[0].start, denoiser=denoiser, settings=settings,
+                    memory=Memory(), root=root, invoked=True, watch=watch,
+                ),
+            )  # fmt: skip
+        else:
+            fills = await fill_holes(
+                document, batch, denoiser=denoiser, settings=settings, root=root, watch=watch
+            )
+        pairs[:0] = zip(batch, fills, strict=True)
+        steps += max(fill.steps for fill in fills)
+        for fill in reversed(fills):
+            document = applied(document, fill.edit) if fill.edit else document
+    ms = (perf_counter() - began) * 1000
+    return Filled(tuple(pairs), document.text, steps, ms, denoiser.card.name)
+
+
+async def shown_on(screen: Screen, fill: Callable[..., Awaitable[Filled]]) -> Filled:
+    showing = asyncio.create_task(screen.show())
+    try:
+        filled = await fill(watch=screen.put)
+    except BaseException:
+        showing.cancel()  # no one wants to see the rest of what failed or was interrupted
+        raise
+    screen.finish()
+    await showing
+    return filled
+
+
+def batches_of(holes: Sequence[Hole], reach: int) -> list[list[Hole]]:
+    """Holes that one canvas can hold stand together: those at most `reach` characters apart."""
+    batches: list[list[Hole]] = []
+    for hole in holes:
+        if batches and hole.end - batches[-1][0].start <= reach:
+            batches[-1].append(hole)
+        else:
+            batches.append([hole])
+    return batches
+
+
+def root_of(document: Document) -> Path:
+    """The project that the file belongs to, for its ignore files."""
+    folders = Path(document.path or ".").parents
+    return next((folder for folder in folders if (folder / ".git").exists()), folders[0])
+
+
+def as_object(path: Path, document: Document, filled: Filled) -> dict[str, Any]:
+    starts = line_starts(document.text)
+    return {
+        "file": str(path),
+        "holes": [
+            {
+                "range": {
+                    "start": position_of(starts, hole.start),
+                    "end": position_of(starts, hole.end),
+                },
+                "text": fill.edit.text if fill.edit else None,
+                "confidence": round(fill.score, 4) if fill.edit else None,
+                "reason": fill.reason.explanation if fill.reason else None,
+            }
+            for hole, fill in filled.holes
+        ],
+        "steps": filled.steps,
+        "ms": round(filled.ms, 1),
+        "model": filled.model,
+    }
+
+
+def print_diff(diff: list[str]) -> None:
+    if sys.stdout.isatty():
+        Console(highlight=False).print(coloured(diff), end="", soft_wrap=True)
+    else:
+        print_bytes("".join(diff))
+
+
+def explain(path: Path, document: Document, filled: Filled, to: Console) -> None:
+    """How it went, and for each hole that stays one, where it is and why it does."""
+    starts = line_starts(document.text)
+    for hole, fill in filled.holes:
+        if fill.reason:
+            at = position_of(starts, hole.start)
+            place = f"{path}:{at['line'] + 1}:{at['character'] + 1}"
+            to.print(Text(f"{place}: not filled: {fill.reason.explanation}"), soft_wrap=True)
+    to.print(
+        Text(
+            f"{filled.count} of {len(filled.holes)} holes filled "
+            f"in {filled.steps} steps and {filled.ms:.0f} ms by {filled.model}"
+        ),
+        style="dim",
+        soft_wrap=True,
+    )

@@ -1,0 +1,239 @@
+"""The command line: what each verb takes, and whom it calls. No verb's work is done here.
+
+Without a verb the program is a language server, so everything else is imported only when asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from infill.settings import Settings
+from infill.source import InputError
+from lsp.helps import BENCH, DOCTOR, EVAL, FILL, SERVER, TRAIN, Help
+from model import ModelError
+
+FAILED = 1  # the work was done, and what came of it is not what was wanted
+MISUSED = 2  # what argparse ends with, too: nothing was done, since what was asked made no sense
+INTERRUPTED = 130  # what a shell expects after ctrl-c
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Does what the arguments say and returns the exit status. Ends by `SystemExit` where argparse
+    does: after `--help`, and on arguments that cannot be understood."""
+    try:
+        if arguments[:1] == ["train"]:  # the trainer reads its own options
+            return train(arguments[1:])
+        options = parser().parse_args(arguments)
+        verb: Callable[[argparse.Namespace], int] = options.verb
+        return verb(options)
+    except InputError as error:
+        return complain(str(error), MISUSED)
+    except ModelError as error:
+        return complain(str(error), FAILED)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read our output, `head` for instance, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def parser() -> argparse.ArgumentParser:
+    top = described(argparse.ArgumentParser(prog="infill-lsp"), SERVER)
+    top.add_argument("--version", action="store_true", help="print the version and end")
+    with_model(top, Settings().model, Settings().seed)
+    top.add_argument("--log-file", type=Path, metavar="FILE", help="append the log to FILE")
+    top.add_argument(
+        "--log-level", default="warning", choices=("debug", "info", "warning", "error"),
+        help="how much is logged; never the code that is edited (default: warning)",
+    )  # fmt: skip
+    # Clients in the manner of VS Code add these two; stdio is what we speak anyway.
+    top.add_argument("--stdio", action="store_true", help=argparse.SUPPRESS)
+    top.add_argument("--clientProcessId", help=argparse.SUPPRESS)
+    top.set_defaults(verb=no_verb)
+    verbs = top.add_subparsers(title="verbs", metavar="VERB")
+    for add in (add_fill, add_doctor, add_eval, add_bench, add_train):
+        add(verbs)
+    return top
+
+
+Verbs = argparse._SubParsersAction[argparse.ArgumentParser]  # pyright: ignore[reportPrivateUsage]  # argparse has no public name for what add_subparsers returns
+
+
+def add_fill(verbs: Verbs) -> None:
+    verb = described(verbs.add_parser("fill", help="fill the holes of a file"), FILL)
+    verb.add_argument("place", metavar="FILE[:LINE:COL]", help="the file, or a place in it")
+    verb.add_argument("--write", action="store_true", help="change the file")
+    verb.add_argument("--watch", action="store_true", help="show the canvas resolving step by step")
+    verb.add_argument("--json", action="store_true", help="print one JSON object and no diff")
+    with_model(verb)
+    verb.set_defaults(verb=fill)
+
+
+def add_doctor(verbs: Verbs) -> None:
+    verb = described(verbs.add_parser("doctor", help="say what works and what does not"), DOCTOR)
+    verb.add_argument("--json", action="store_true", help="print one JSON object")
+    with_model(verb)
+    verb.set_defaults(verb=doctor)
+
+
+def add_eval(verbs: Verbs) -> None:
+    verb = described(verbs.add_parser("eval", help="measure how good fills are"), EVAL)
+    verb.add_argument("suite", type=Path, metavar="SUITE", help="a .jsonl or .jsonl.gz file")
+    verb.add_argument("--limit", type=at_least_one, metavar="N", help="only the first N tasks")
+    verb.add_argument(
+        "--gold", action="store_true", help="score the suite's own solutions: checks the scorer"
+    )
+    verb.add_argument("--samples", type=Path, metavar="FILE", help="write a row for each task")
+    verb.add_argument("--json", action="store_true", help="print one JSON object")
+    verb.add_argument(
+        "--deadline-ms", type=at_least_one, metavar="MS", default=Settings().deadline_ms,
+        help="time for a fill (default: %(default)s, as in the editor)",
+    )  # fmt: skip
+    with_model(verb)
+    verb.set_defaults(verb=evaluate)
+
+
+def add_bench(verbs: Verbs) -> None:
+    verb = described(verbs.add_parser("bench", help="measure how fast fills are"), BENCH)
+    verb.add_argument(
+        "--fills", type=at_least_one, metavar="N", default=40, help="so many (default: %(default)s)"
+    )
+    verb.add_argument("--json", action="store_true", help="print one JSON object")
+    with_model(verb)
+    verb.set_defaults(verb=bench)
+
+
+def add_train(verbs: Verbs) -> None:
+    verb = described(verbs.add_parser("train", help="train the bundled model anew"), TRAIN)
+    verb.set_defaults(verb=train_as_usual)
+
+
+def with_model(
+    to: argparse.ArgumentParser, model: str = argparse.SUPPRESS, seed: object = argparse.SUPPRESS
+) -> None:
+    """The verbs' own have no default, or it would overrule `infill-lsp --model NAME fill FILE`."""
+    to.add_argument(
+        "--model", default=model, metavar="NAME", help='"bundled" (default), or a folder of weights'
+    )
+    to.add_argument(
+        "--seed", type=int, default=seed, metavar="N", help="same seed, same fills (default: 0)"
+    )
+
+
+def no_verb(options: argparse.Namespace) -> int:
+    if options.version:
+        print("infill-lsp", version())
+        return 0
+    return serve(options)
+
+
+def serve(options: argparse.Namespace) -> int:
+    if sys.stdin.isatty():
+        print(
+            "infill-lsp: waiting for an editor on standard input (ctrl-c ends it); "
+            "`infill-lsp --help` shows what else there is",
+            file=sys.stderr,
+        )
+    if options.log_file:
+        check_appendable(options.log_file)
+    from lsp.server import serve_stdio
+
+    return serve_stdio(settings(options), log_file=options.log_file, log_level=options.log_level)
+
+
+def fill(options: argparse.Namespace) -> int:
+    from infill.fill_file import fill_file
+
+    return fill_file(
+        options.place, settings(options), write=options.write, watch=options.watch,
+        as_json=options.json,
+    )  # fmt: skip
+
+
+def doctor(options: argparse.Namespace) -> int:
+    from infill.doctor import examine
+
+    return examine(settings(options), as_json=options.json)
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    from infill.evaluate import evaluate_suite
+
+    return evaluate_suite(
+        options.suite, settings(options), limit=options.limit, gold=options.gold,
+        samples=options.samples, as_json=options.json, deadline_ms=options.deadline_ms,
+    )  # fmt: skip
+
+
+def bench(options: argparse.Namespace) -> int:
+    from infill.benchmark import measure
+
+    return measure(settings(options), fills=options.fills, as_json=options.json)
+
+
+def train_as_usual(options: argparse.Namespace) -> int:
+    return train([])
+
+
+def train(arguments: Sequence[str]) -> int:
+    missing = [name for name in ("torch", "tokenizers", "matplotlib") if not importable(name)]
+    if not missing:
+        from model.train import main
+
+        return main(arguments)
+    if {"-h", "--help"} & set(arguments):  # the trainer's own help cannot be had without torch
+        parser().parse_args(["train", "--help"])
+    return complain(
+        f"training needs {', '.join(missing)}, which is not installed: "
+        "pip install 'infill-lsp[train]'",
+        FAILED,
+    )
+
+
+def check_appendable(path: Path) -> None:
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise InputError(f"cannot write the log to {path}: {error.strerror}") from error
+
+
+def importable(name: str) -> bool:
+    from importlib.util import find_spec
+
+    return find_spec(name) is not None
+
+
+def settings(options: argparse.Namespace) -> Settings:
+    return Settings(model=options.model, seed=options.seed)
+
+
+def version() -> str:
+    from importlib import metadata  # slow to import; the server should not wait for it
+
+    try:
+        return metadata.version("infill-lsp")
+    except metadata.PackageNotFoundError:
+        return "(a checkout that is not installed)"
+
+
+def at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def described(made: argparse.ArgumentParser, help: Help) -> argparse.ArgumentParser:
+    made.description = help.what
+    made.epilog = f"examples:\n{help.examples}"
+    made.formatter_class = argparse.RawDescriptionHelpFormatter
+    made.allow_abbrev = False  # a script's `--mod` would change its meaning with a new option
+    return made
+
+
+def complain(message: str, status: int) -> int:
+    print(f"infill-lsp: {message}", file=sys.stderr)
+    return status

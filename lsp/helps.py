@@ -1,0 +1,105 @@
+"""What `--help` teaches about each verb. Text only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    what: str
+    examples: str
+
+
+SERVER = Help(
+    """\
+Fills the hole at the cursor with a diffusion model that sees the code on both sides.
+
+Without a verb it is a language server: it speaks LSP on standard input and output and waits for an
+editor to start talking. The verbs are for the terminal; each has a --help of its own.""",
+    """\
+  infill-lsp                           what an editor starts
+  infill-lsp fill game.py --watch      fill the holes of a file and watch it happen
+  infill-lsp doctor                    is everything there that a fill needs?""",
+)
+
+FILL = Help(
+    """\
+Fills the holes of a file jointly and prints the change as a diff. The file itself stays as it is
+unless --write is given.
+
+Holes are
+  FILE:LINE:COL          the place given: line and column counted from 1, the column in characters
+  FILE                   all of the file: the marker __HOLE__ wherever it stands, and every function
+                         whose whole body is `...`, `pass`, `raise NotImplementedError(...)`,
+                         `todo!()` or `unimplemented!()`
+
+The diff goes to standard output, everything else to standard error. A hole that is not filled keeps
+its text, and the reason is printed. The exit status is 0 when at least one hole was filled, 1 when
+none was, 2 when the file or the place cannot be used.
+
+--json prints
+  {"file": …, "holes": [{"range": {"start": {"line", "character"}, "end": …}, "text": …,
+   "confidence": …, "reason": …}], "steps": …, "ms": …, "model": …}
+where lines and characters are counted from 0, as in LSP, and a character is a Unicode code point.
+An unfilled hole has null for text and confidence, and the reason in words; ms leaves out the time
+to load the model.""",
+    """\
+  infill-lsp fill game.py                      show what would change
+  infill-lsp fill game.py:12:5                 fill at line 12, column 5
+  infill-lsp fill game.py --write              change the file
+  infill-lsp fill game.py --watch              watch the canvas resolve step by step
+  infill-lsp fill game.py | patch -p0          the diff is one that `patch` takes
+  infill-lsp fill game.py --json | jq .holes""",
+)
+
+DOCTOR = Help(
+    """\
+Says what is installed, which device and which model are used and where the model lies, loads every
+grammar, looks whether private files are kept from the model, and fills a small hole to see that it
+works. The exit status is 1 when something is broken; each broken line says what to do.""",
+    """\
+  infill-lsp doctor
+  infill-lsp doctor --model ./my-weights
+  infill-lsp doctor --json | jq '.checks[] | select(.ok == false)'""",
+)
+
+EVAL = Help(
+    """\
+Measures how good fills are on a suite in the format of HumanEval-Infilling: one JSON object a line
+with task_id, prompt, suffix, canonical_solution, test and entry_point.
+
+Each task goes the way of an editor's request: the document is prompt + suffix, the cursor stands
+between them. The result is run with the task's test in a process of its own, with limits on time
+and memory, in an empty folder. That is a guard against accidents, not against malice: run suites
+and models that you trust.
+
+  pass@1         the tests run clean; a task without a fill has failed
+  precision      the same among the tasks where something was shown
+  exact          the fill is the missing text, spaces at both ends apart
+  parses         prompt + fill + suffix is valid Python, all tasks
+  shown parses   the same among fills shown in files that parsed before; should be 100 %""",
+    """\
+  infill-lsp eval HumanEval-SingleLineInfilling.jsonl.gz --limit 50
+  infill-lsp eval suite.jsonl --json --samples rows.jsonl >report.json
+  infill-lsp eval suite.jsonl --gold           do the suite's own solutions pass?""",
+)
+
+BENCH = Help(
+    """\
+Measures on this machine: the time of a fill and where it goes (context, queue, steps, tidy), a fill
+that is remembered while it is typed along, the server's answer to `initialize`, its memory with and
+without the model, and whether any step starts after a cancel.""",
+    """\
+  infill-lsp bench
+  infill-lsp bench --fills 200 --json""",
+)
+
+TRAIN = Help(
+    """\
+Trains the bundled model anew from the Python source on this machine; a run that was stopped goes on
+from its last checkpoint. Needs torch and more: pip install 'infill-lsp[train]'. With that installed
+`infill-lsp train --help` shows its options.""",
+    """\
+  infill-lsp train --minutes 60""",
+)
