@@ -1,0 +1,143 @@
+"""Lines worth seeing from afar: imports, headers that enclose a place, signatures near it.
+
+Knows a text's outline; does not know budgets or how a canvas is laid out. Lines come whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from infill.document import Document
+from infill.languages import language_named
+from infill.syntax import WINDOW, Definition, Outline, parse, window_round
+
+HEAD = 20_000  # characters of a very large file that are searched for its imports
+LONGEST = 400  # characters: a longer signature tells less than it takes
+
+_WORD = re.compile(r"[^\W\d]\w+")
+Lines = tuple[int, int]  # from the start of a line to behind a line end
+
+
+@dataclass(frozen=True, slots=True)
+class Landmarks:
+    """What to keep of the distant text, the most useful first; `borders` are good places to cut."""
+
+    lines: tuple[Lines, ...]
+    borders: tuple[int, ...]
+
+
+def landmarks_of(text: str, language: str, place: int, near: str) -> Landmarks:
+    """The landmarks for a hole at `place`. Imports of names that `near` uses come first."""
+    outline = _outline_round(text, language, place)
+    enclosing, siblings = _scopes(outline.definitions, place)
+    headers = [_header(text, it) for it in enclosing] or list(_headers_by_indent(text, place))
+    words = set(_WORD.findall(near))
+    imports = [_whole_lines(text, start, end) for start, end in outline.imports]
+    imports.sort(key=lambda lines: words.isdisjoint(_WORD.findall(text[slice(*lines)])))
+    used = sum(not words.isdisjoint(_WORD.findall(text[slice(*lines)])) for lines in imports)
+    siblings.sort(key=lambda it: abs(it.start - place))
+    signatures = [_header(text, it) for it in siblings]
+    ranked = [*headers, *imports[:used], *signatures, *imports[used:]]
+    borders = sorted(_line_start(text, it.start) for it in (*enclosing, *siblings))
+    return Landmarks(
+        tuple(dict.fromkeys(it for it in ranked if it[1] - it[0] <= LONGEST)), tuple(borders)
+    )
+
+
+def signatures_of(others: Sequence[Document], near: str, room: int) -> str:
+    """Headers of other files' definitions, those that `near` names first, in at most `room`."""
+    words = set(_WORD.findall(near))
+    found = [(name, line) for other in others for name, line in _signatures(other)]
+    found.sort(key=lambda it: _name_of(it[1]).isdisjoint(words))
+    kept: dict[str, list[str]] = {}
+    for title, line in found:
+        cost = len(line) + (0 if title in kept else len(title))
+        if cost <= room:
+            kept.setdefault(title, []).append(line)
+            room -= cost
+    return "".join(title + "".join(lines) for title, lines in kept.items())
+
+
+def _signatures(other: Document) -> Iterator[tuple[str, str]]:
+    text = other.text[:WINDOW].replace("\r\n", "\n")
+    tree, language = parse(text, other.language), language_named(other.language)
+    if tree is None or language is None:
+        return
+    name = other.path.name if other.path else "another file"
+    title = f"{language.comment} {name}{language.comment_end}\n"
+    for definition in tree.outline.definitions:
+        line = text[slice(*_header(text, definition))]
+        if line.endswith("\n") and len(line) <= LONGEST:
+            yield title, line
+
+
+def _name_of(header: str) -> set[str]:
+    return set(_WORD.findall(header.partition("(")[0]))
+
+
+def _outline_round(text: str, language: str, place: int) -> Outline:
+    start, end = window_round(text, place)
+    tree = parse(text[start:end], language)
+    if tree is None:
+        return Outline((), ())
+    if start == 0:
+        return tree.outline
+    head = parse(text[: min(HEAD, start)], language)
+    return Outline(
+        head.outline.imports if head else (),
+        tuple(
+            Definition(it.name, it.start + start, it.body + start, it.end + start)
+            for it in tree.outline.definitions
+        ),
+    )
+
+
+def _scopes(
+    definitions: Sequence[Definition], place: int
+) -> tuple[list[Definition], list[Definition]]:
+    """Those round the place, and those that stand in one of these or at the top."""
+    enclosing: list[Definition] = []
+    siblings: list[Definition] = []
+    inside_until = 0
+    for definition in definitions:
+        if definition.start < place <= definition.end:
+            enclosing.append(definition)
+        elif definition.start >= inside_until:
+            siblings.append(definition)
+            inside_until = definition.end
+    return enclosing, siblings
+
+
+def _headers_by_indent(text: str, place: int) -> Iterator[Lines]:
+    """The lines above that are indented less and less: scopes where the syntax shows none."""
+    end = _line_start(text, place)
+    depth = _depth(text[end:place]) if text[end:place].strip() else len(text[end:place]) or 1000
+    while end > 0 and depth > 0 and place - end < WINDOW:
+        start = _line_start(text, end - 1)
+        line = text[start:end]
+        if line.strip() and _depth(line) < depth and line.strip()[0] not in ")]}":
+            depth = _depth(line)
+            yield start, end
+        end = start
+
+
+def _depth(line: str) -> int:
+    return len(line) - len(line.lstrip(" \t"))
+
+
+def _header(text: str, definition: Definition) -> Lines:
+    start, end = _whole_lines(text, definition.start, definition.body)
+    body_line = _line_start(text, definition.body)
+    stands_alone = start < body_line and not text[body_line : definition.body].strip()
+    return start, body_line if stands_alone else end
+
+
+def _whole_lines(text: str, start: int, end: int) -> Lines:
+    line_end = text.find("\n", max(start, end - 1))
+    return _line_start(text, start), len(text) if line_end < 0 else line_end + 1
+
+
+def _line_start(text: str, offset: int) -> int:
+    return text.rfind("\n", 0, offset) + 1
