@@ -126,10 +126,16 @@ def in_the_buffer_s_indentation(text: str, place: Place) -> str:
     return "\n".join([first, *others])
 
 
-def without_the_indentation_twice(text: str, place: Place) -> str:
-    """Where the cursor stands behind the indentation, the fill must not bring it again."""
-    indented = place.line_before != "" and not place.line_before.strip()
-    return text.lstrip(" \t") if indented and place.line_before == place.hole.indent else text
+def beginning_at_its_indentation(text: str, place: Place) -> str:
+    """Where only blanks stand before the cursor, those and the fill's make up the indentation
+    once. A block is indented as it is due; a single line may be indented less."""
+    indent, line_before = place.hole.indent, place.line_before
+    if line_before.strip() or not indent.startswith(line_before):
+        return text
+    first = text.partition("\n")[0]
+    missing = indent[len(line_before) :]
+    corrected = place.hole.multiline or _width(line_before + first) > _width(indent)
+    return missing + text.lstrip(" \t") if first.strip() and corrected else text
 
 
 def within_the_block(text: str, place: Place) -> str:
@@ -176,11 +182,11 @@ def without_neighbouring_lines(text: str, place: Place) -> str | Reason:
 def without_the_suffix(text: str, place: Place) -> str | Reason:
     """Trims an end that is what follows the cursor, unless the brackets need it twice."""
     for length in range(min(len(text), len(place.after)), 0, -1):
-        if not text.endswith(place.after[:length]) or _cuts_a_word(text, place.after, length):
-            continue
-        trimmed = text[:-length]
-        if place.balanced(trimmed) or (not place.balanced(text) and place.after[:length].strip()):
-            return trimmed if trimmed.strip() else Reason.REPEATS_SUFFIX
+        repeats = text.endswith(place.after[:length])
+        if repeats and not _cuts_a_word(text, place.after, length):
+            trimmed = text[:-length]
+            if place.balanced(trimmed):
+                return trimmed if trimmed.strip() else Reason.REPEATS_SUFFIX
     return text
 
 
@@ -201,7 +207,7 @@ def with_brackets_in_balance(text: str, place: Place) -> str | Reason:
 
 
 def that_changes_something(text: str, place: Place) -> str | Reason:
-    if place.stood and text == place.stood:
+    if place.stood.strip() and text.strip() == place.stood.strip():
         return Reason.NO_CHANGE
     return text if text.strip() else Reason.EMPTY
 
@@ -212,7 +218,7 @@ RULES: tuple[Rule, ...] = (
     of_the_hole_s_lines,
     of_bounded_size,
     in_the_buffer_s_indentation,
-    without_the_indentation_twice,
+    beginning_at_its_indentation,
     within_the_block,
     without_blank_end,
     that_changes_something,
@@ -229,11 +235,12 @@ SPECIAL = re.compile(
     r"|(?<![\w)\]])\[(?:MASK|PAD|UNK|CLS|SEP|BOS|EOS|expand|delete|mask|pad|unk)\]"  # no index
     r"|</?(?:s|mask|pad|unk|bos|eos|eot|fim_\w+|file_sep|endoftext|unused\d+|extra_id_\d+)>"
     # Half a character, what no source holds, and how byte-level vocabularies write blanks.
-    r"|[\x00-\x08\x0b-\x1f\x7f\ufffd\ud800-\udfff\u0120\u010a\u2581]"
+    r"|[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029\ufffd\ud800-\udfff\u0120\u010a\u2581]"
 )
 TAG = re.compile(r"</?(?:s|mask)>")
 MARKUP = {"html", "javascriptreact", "typescriptreact", "vue", "svelte", "xml", "markdown"}
 STUTTER = re.compile(r"([^\W\d_]{2,12}?)\1{3}")  # selfselfselfself
+WORD = re.compile(r"\w")
 TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
@@ -249,7 +256,7 @@ def _unit_repeats(text: str, *, times: int = 4, longest: int = 8) -> bool:
         for i in range(size, len(tokens)):
             run = run + 1 if tokens[i] == tokens[i - size] else 0
             unit = tokens[i - size + 1 : i + 1]
-            if run >= size * (times - 1) and any(token[0].isalnum() for token in unit):
+            if run >= size * (times - 1) and any(WORD.match(token) for token in unit):
                 return True
     return False
 
@@ -270,7 +277,7 @@ def _uses_tabs(place: Place) -> bool:
 def _unit(place: Place) -> int:
     """How many spaces the file is indented by: the smallest indentation near the hole."""
     lines = (place.before + place.after).split("\n")
-    widths = [_leading_spaces(line) for line in lines if line.strip()]
+    widths = [_leading_spaces(line) for line in lines if line.strip()] + [len(place.hole.indent)]
     return min((width for width in widths if width > 1), default=4)
 
 
