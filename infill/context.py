@@ -85,9 +85,11 @@ def _before(
     near = text[start : end + room]
     marks = landmarks_of(text, document.language, end, near)
     elsewhere = signatures_of(others, near, room // FAR_BEFORE // FROM_OTHERS)
-    lines = _chosen(marks, 0, start, room // FAR_BEFORE - len(elsewhere))
-    left = room - len(elsewhere) - sum(b - a for a, b in lines)
-    start = _at_border(marks, _tail_start(text, 0, end, left), left, end)
+    room -= len(elsewhere)
+    start = _at_border(marks, start, end)
+    lines = _chosen(marks, 0, start, room - (end - start))
+    left = room - sum(b - a for a, b in lines)
+    start = min(start, _at_border(marks, _tail_start(text, 0, end, left), end))
     return elsewhere + _joined(text, [it for it in lines if it[1] <= start]) + text[start:end]
 
 
@@ -121,9 +123,9 @@ def _joined(text: str, chosen: Sequence[Lines]) -> str:
     return "".join(pieces)
 
 
-def _at_border(marks: Landmarks, start: int, room: int, end: int) -> int:
-    """The next border of a definition, where that costs at most a quarter of the room."""
-    near = (border for border in marks.borders if start <= border <= min(start + room // 4, end))
+def _at_border(marks: Landmarks, start: int, end: int) -> int:
+    """The next border of a definition, unless that costs more than a third of the text."""
+    near = (border for border in marks.borders if start <= border <= start + (end - start) // 3)
     return next(near, start)
 
 
