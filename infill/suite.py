@@ -39,15 +39,15 @@ NAMES = tuple(field.name for field in fields(Task))
 def tasks_in(path: Path, limit: int | None = None) -> list[Task]:
     """Raises `InputError` that names the file, the row and what is wrong with it."""
     try:
-        with path.open("rb") as file:
-            lines = gzip.open(file) if path.suffix == ".gz" else file
-            tasks = list(islice(parsed(path, lines), limit))
+        raw = path.read_bytes()
+        rows = (gzip.decompress(raw) if path.suffix == ".gz" else raw).split(b"\n")
     except FileNotFoundError as error:
         raise InputError(f"there is no file {path}") from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"{path} is not a whole gzip file: {error}") from error
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
+    tasks = list(islice(parsed(path, rows), limit))
     if not tasks:
         raise InputError(f"{path} holds no tasks")
     return tasks

@@ -170,7 +170,7 @@ def evaluate(options: argparse.Namespace) -> int:
 
 
 def bench(options: argparse.Namespace) -> int:
-    from infill.benchmark import measure
+    from lsp.benchmark import measure
 
     return measure(settings(options), fills=options.fills, as_json=options.json)
 
