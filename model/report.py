@@ -67,6 +67,7 @@ def write_shards(folder: Path, saved: dict[str, Any]) -> dict[str, str]:
     for number, shard in enumerate(shards, 1):
         path = folder / f"model-{number:05}-of-{len(shards):05}.safetensors"
         save_file(shard, path)
+        path.chmod(0o644)  # safetensors makes it readable by its maker alone
         digests[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return digests
 

@@ -1,0 +1,160 @@
+"""The refinement loop on random networks: what must hold whatever the weights say."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+
+from model import Canvas, Hole  # noqa: E402
+from model.board import Board, Start  # noqa: E402
+from model.refine import Policy, refine, step  # noqa: E402
+from tests.boards import SPECIALS, Letters, canvases, random_network  # noqa: E402
+
+NETWORKS = [random_network(seed) for seed in range(4)]
+START = Start(line=5, block=9, context=32)
+
+policies = st.builds(
+    Policy,
+    threshold=st.sampled_from([0.1, 0.5, 0.9, 1.0]),
+    entropy_bound=st.sampled_from([None, 0.0, 0.5]),
+    cut=st.sampled_from([None, 0.3]),
+    block=st.sampled_from([1, 3, 32]),
+    temperature=st.sampled_from([0.0, 0.8]),
+)
+
+
+def fixed_part(board: Board) -> list[list[int]]:
+    return [list(text) for text in board.texts]
+
+
+@given(canvases(), policies, st.sampled_from(NETWORKS), st.integers(0, 3))
+@settings(max_examples=300, deadline=None)
+def test_fixed_tokens_stay_holes_keep_their_limit_and_the_loop_ends(canvas, policy, network, seed):
+    board = Board(canvas, Letters(), START, seed)
+    fixed = fixed_part(board)
+    masks = sum(len(list(board.masked(n))) for n in range(len(canvas.holes)))
+    most = masks + 2 * sum(board.budgets) + 1
+    last = None
+    for number, draft in enumerate(refine(network, board, policy), 1):
+        assert fixed_part(board) == fixed
+        assert number <= most
+        for cells, hole in zip(board.cells, canvas.holes, strict=True):
+            assert len(cells) <= hole.limit
+            if not hole.multiline and not hole.former:
+                assert 32 not in [cell.token for cell in cells]
+        assert draft.step == number
+        last = draft
+    assert last is not None
+    assert last.final
+    assert last.settled_share == 1
+    written = {cell.token for cells in board.cells for cell in cells}
+    assert not written & {SPECIALS.mask, SPECIALS.expand, SPECIALS.delete, *SPECIALS.banned}
+
+
+@given(canvases(), st.sampled_from(NETWORKS))
+@settings(max_examples=150, deadline=None)
+def test_every_draft_is_text_without_masks_or_half_characters(canvas, network):
+    for draft in refine(network, Board(canvas, Letters(), START), Policy(threshold=0.6)):
+        assert len(draft.texts) == len(canvas.holes)
+        for text, hole in zip(draft.texts, canvas.holes, strict=True):
+            assert set(text) <= set("abcdefghijklmnopqrstuvwxyz\né")
+            assert hole.multiline or "\n" not in text
+
+
+@given(canvases(), st.sampled_from(NETWORKS))
+@settings(max_examples=150, deadline=None)
+def test_threshold_one_is_one_commitment_a_step(canvas, network):
+    board = Board(canvas, Letters(), START)
+    before = [list(cells) for cells in board.cells]
+    for _ in refine(network, board, Policy(threshold=1.0, cut=None)):
+        written = new_tokens(before, board)
+        assert written <= 1
+        before = [list(cells) for cells in board.cells]
+
+
+def new_tokens(before: list[list[object]], board: Board) -> int:
+    known = {id(cell) for cells in before for cell in cells}
+    return sum(
+        id(cell) not in known and cell.token != SPECIALS.mask
+        for cells in board.cells
+        for cell in cells
+    )
+
+
+@given(canvases(), st.sampled_from(NETWORKS), st.integers(0, 9))
+@settings(max_examples=60, deadline=None)
+def test_one_seed_gives_one_answer(canvas, network, seed):
+    def answers() -> list[tuple[str, ...]]:
+        board = Board(canvas, Letters(), START, seed)
+        return [draft.texts for draft in refine(network, board, Policy(temperature=0.7))]
+
+    assert answers() == answers()
+
+
+@given(st.lists(canvases(), min_size=2, max_size=4), st.sampled_from(NETWORKS))
+@settings(max_examples=60, deadline=None)
+def test_boards_in_a_batch_end_as_they_do_alone(many, network):
+    policy = Policy(threshold=0.5)
+    alone = [list(refine(network, Board(c, Letters(), START), policy))[-1].texts for c in many]
+    boards = [Board(c, Letters(), START) for c in many]
+    chances = [torch.Generator() for _ in boards]
+    ended: dict[int, tuple[str, ...]] = {}
+    while len(ended) < len(boards):
+        waiting = [i for i in range(len(boards)) if i not in ended]
+        drafts = step(network, [boards[i] for i in waiting], policy, [chances[i] for i in waiting])
+        ended |= {i: d.texts for i, d in zip(waiting, drafts, strict=True) if d.final}
+    assert [ended[i] for i in range(len(boards))] == alone
+
+
+def test_a_gentle_strength_keeps_most_of_what_stood_there():
+    hole = Hole(0, 0, former="abcdefghij", strength=0.2, limit=20)
+    board = Board(Canvas(("", ""), (hole,)), Letters(), START)
+    assert len(list(board.masked(0))) == 2
+    assert len(board.cells[0]) == 10
+
+
+def test_text_far_from_the_holes_is_dropped_first():
+    canvas = Canvas(("x" * 100 + "ab", "c", "de" + "y" * 100), (Hole(0, 0), Hole(0, 0)))
+    board = Board(canvas, Letters(), Start(line=2, block=2, context=20))
+    letters = Letters()
+    assert sum(map(len, board.texts)) == 20
+    assert board.texts[0][-2:] == letters.encode("ab")
+    assert board.texts[1] == letters.encode("c")
+    assert board.texts[2][:2] == letters.encode("de")
+
+
+def test_a_short_suffix_leaves_its_room_to_the_prefix():
+    board = Board(
+        Canvas(("x" * 100, "ab"), (Hole(0, 0),)), Letters(), Start(line=2, block=2, context=20)
+    )
+    assert len(board.texts[0]) == 17
+    assert board.texts[1] == [*Letters().encode("ab"), SPECIALS.eos]
+
+
+def test_a_long_hole_is_worked_on_block_by_block():
+    board = Board(
+        Canvas(("a", "b"), (Hole(0, 0, multiline=True, limit=9),)),
+        Letters(),
+        Start(line=2, block=9, context=20),
+    )
+    assert [index for _, _, index in board.masks(4)] == [0, 1, 2, 3]
+    board.commit(0, 1, 7, 0.9)
+    assert [index for _, _, index in board.masks(4)] == [0, 2, 3, 4]
+
+
+def test_delete_takes_the_masks_to_its_right_and_nothing_else():
+    board = Board(Canvas(("a", "b"), (Hole(0, 0, limit=5),)), Letters(), START)
+    board.commit(0, 3, 8, 0.9)
+    board.commit(0, 1, SPECIALS.delete, 0.9)
+    assert [cell.token for cell in board.cells[0]] == [SPECIALS.mask, 8]
+
+
+def test_expand_makes_two_masks_of_one_until_the_limit():
+    board = Board(Canvas(("a", "b"), (Hole(0, 0, limit=6),)), Letters(), START)
+    board.commit(0, 0, SPECIALS.expand, 0.9)
+    assert [cell.token for cell in board.cells[0]] == [SPECIALS.mask] * 6
+    with pytest.raises(ValueError, match="at its limit"):
+        board.commit(0, 0, SPECIALS.expand, 0.9)
