@@ -269,8 +269,6 @@ def log_to(log_file: Path | None, log_level: str) -> None:
         level=log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    # It logs whole messages at INFO and the params of what failed at ERROR: the user's code.
-    logging.getLogger("pygls").setLevel(logging.CRITICAL)
 
 
 def leave(status: int) -> None:

@@ -25,6 +25,9 @@ from lsp.convert import forgiven
 
 logger = logging.getLogger(__name__)
 
+# It logs whole messages at INFO and the params of what failed at ERROR: the user's code.
+logging.getLogger("pygls").setLevel(logging.CRITICAL)
+
 Message = dict[str, Any]
 
 
@@ -48,10 +51,11 @@ class Wire(LanguageServerProtocol):
             return self._refuse(None, error)
         message = cast(Message, message)
         if "method" not in message:
-            return self._receive_response(message)
-        if "id" not in message:
-            return self._receive_notification(message)
-        return self._receive_request(message)
+            self._receive_response(message)
+        elif "id" not in message:
+            self._receive_notification(message)
+        else:
+            self._receive_request(message)
 
     def _receive_request(self, message: Message) -> None:
         try:
@@ -69,8 +73,8 @@ class Wire(LanguageServerProtocol):
         try:
             kind = self.get_message_type(method)
             self.handle_message(structure(self._converter, forgiven(message), kind))
-        except JsonRpcException:
-            logger.warning("could not read the params of %s", method)
+        except Exception as error:  # pygls lets through what goes wrong in its own handlers
+            logger.warning("could not follow %s (%s)", method, type(error).__name__)
             if self.on_unreadable is not None:
                 self.on_unreadable(message)
 
@@ -86,7 +90,7 @@ class Wire(LanguageServerProtocol):
         method: object = message["method"]
         if message.get("jsonrpc") != self.VERSION:
             raise JsonRpcInvalidRequest('a request must say "jsonrpc": "2.0"')
-        if not isinstance(method, str) or answerable(message["id"]) != message["id"]:
+        if not isinstance(method, str) or answerable(message["id"]) is None:
             raise JsonRpcInvalidRequest("a method is a string, an id a string or a whole number")
         if self._shutdown:
             raise JsonRpcInvalidRequest("the server is shut down and waits for exit")
@@ -121,7 +125,12 @@ class Wire(LanguageServerProtocol):
 
     def _refuse(self, msg_id: object, error: JsonRpcException) -> None:
         logger.info("refused request %s: %s", loggable(msg_id), error.code)
-        self._send_response(answerable(msg_id), error=error.to_response_error())
+        known = answerable(msg_id)
+        if known is None:  # the converter would leave the id out
+            told = {"code": error.code, "message": error.message}
+            self._send_data({"jsonrpc": self.VERSION, "id": None, "error": told})
+        else:
+            self._send_response(known, error=error.to_response_error())
 
     def _send_response(
         self, msg_id: Any, result: Any | None = None, error: types.ResponseError | None = None
@@ -136,10 +145,10 @@ def strict_converter() -> cattrs.Converter:
     converter = default_converter()
 
     def strictly(kind: type) -> Callable[[Any, Any], Any]:
-        def structured(value: Any, _: Any) -> Any:
+        def structured(value: Any, wanted: Any) -> Any:
             if type(value) is not kind:
                 raise TypeError(f"expected {kind.__name__}")
-            return value
+            return wanted(value)  # `kind` itself, or an enumeration made of it
 
         return structured
 

@@ -5,6 +5,7 @@ For tests and benchmarks that look at what is really on the wire. It knows no ty
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -39,8 +40,8 @@ class RawClient:
 
     def __init__(self, command: list[str], env: Mapping[str, str] | None = None) -> None:
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
-            env={**os.environ, **(env or {})},
+            command, cwd=ROOT, env={**os.environ, **(env or {})},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         assert self.process.stdin
         self.stdin = self.process.stdin
@@ -63,10 +64,8 @@ class RawClient:
             reader.join()
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             assert stream
-            try:
+            with contextlib.suppress(BrokenPipeError):
                 stream.close()
-            except BrokenPipeError:
-                pass
 
     def send_bytes(self, data: bytes) -> None:
         self.stdin.write(data)
@@ -107,8 +106,8 @@ class RawClient:
             try:
                 message = self._arrived.get(timeout=timeout)
             except queue.Empty:
-                raise AssertionError(f"nothing came; before: {self.messages}\n{self.log}") from None
-            assert message is not None, f"the server ended\n{self.log}"
+                raise AssertionError(f"nothing came; before: {self.messages}\n{self.log[-2000:]}") from None
+            assert message is not None, f"the server ended\n{self.log[-2000:]}"
             if wanted(message):
                 return message
             self.messages.append(message)
@@ -148,9 +147,7 @@ class RawClient:
 
     def change(self, uri: str, version: int, *changes: Message) -> None:
         document = {"uri": uri, "version": version}
-        self.notify(
-            "textDocument/didChange", {"textDocument": document, "contentChanges": changes}
-        )
+        self.notify("textDocument/didChange", {"textDocument": document, "contentChanges": changes})
 
     def inline(self, uri: str, line: int, character: int, **context: object) -> int:
         """Asks for an inline completion; returns the request's id."""

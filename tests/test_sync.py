@@ -75,7 +75,7 @@ def positions(draw: st.DrawFn, text: str, encoding: str) -> types.Position:
     return types.Position(line, before - bounds[line][0])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2000, deadline=None)
 @given(st.data(), st.sampled_from(ENCODINGS), texts)
 def test_edits_give_the_text_that_the_editor_has(
     data: st.DataObject, encoding: types.PositionEncodingKind, text: str
