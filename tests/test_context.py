@@ -102,12 +102,12 @@ def test_signatures_of_other_files_come_first_and_those_named_here_before_all() 
     other = Document(
         PurePath("lib/stock.py"),
         "python",
-        "class Bin:\n    x = 1\n\nclass Shelf:\n    def take(self, item: Item) -> int:\n        go()\n",
+        "class Bin:\n    x = 1\n\nclass Shelf:\n    def take(self, it: Item) -> int:\n        a()\n",
     )
     source = "shelf = Shelf()\nshelf.take(‸)\n"
     whole = canvas_of(source, 2000, other).texts
     assert whole[0].startswith(
-        "# stock.py\nclass Shelf:\n    def take(self, item: Item) -> int:\nclass Bin:\n"
+        "# stock.py\nclass Shelf:\n    def take(self, it: Item) -> int:\nclass Bin:\n"
     )
     assert whole[0].endswith("shelf = Shelf()\nshelf.take(")
     assert canvas_of(source, 120, other).texts[0].startswith("# stock.py\nclass Shelf:\nshelf")
