@@ -53,7 +53,7 @@ def source_at(path: Path) -> Source:
     return Source(path, text.removeprefix(BOM), text.startswith(BOM), raw)
 
 
-def write(source: Source, text: str) -> None:
+def write_back(source: Source, text: str) -> None:
     """Puts `text` in the file's place in one move: a reader sees the old file or the new one.
 
     Mode, byte order mark and symbolic links stay. Raises `InputError` where the file may not be

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from infill.settings import Settings
 from infill.source import InputError
@@ -60,7 +61,10 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-Verbs = argparse._SubParsersAction[argparse.ArgumentParser]  # pyright: ignore[reportPrivateUsage]  # argparse has no public name for what add_subparsers returns
+class Verbs(Protocol):
+    """What `add_subparsers` returns; argparse has no public name for it."""
+
+    def add_parser(self, name: str, *, help: str) -> argparse.ArgumentParser: ...
 
 
 def add_fill(verbs: Verbs) -> None:

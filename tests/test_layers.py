@@ -1,0 +1,95 @@
+"""The architecture as imports tell it: lsp → infill → model, and who may know which library."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+LAYERS = ("lsp", "infill", "model")  # each may import those to its right
+FILES = [
+    path.relative_to(ROOT) for layer in LAYERS for path in sorted((ROOT / layer).rglob("*.py"))
+]
+
+# Who alone may import what: a folder or a file.
+ONLY = {
+    "pygls": "lsp",
+    "lsprotocol": "lsp",
+    "tree_sitter": "infill/syntax.py",
+    "xxhash": "infill/memory.py",
+    "torch": "model",
+    "transformers": "model",
+    "tokenizers": "model",
+    "safetensors": "model",
+    "numpy": "model",
+}
+HEAVY = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "matplotlib")
+
+
+def imports_of(file: Path) -> Iterator[str]:
+    """The top-level names that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse((ROOT / file).read_text("utf-8"))):
+        match node:
+            case ast.Import(names=names):
+                yield from (name.name.partition(".")[0] for name in names)
+            case ast.ImportFrom(module=str(module), level=0):
+                yield module.partition(".")[0]
+            case _:
+                pass
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_imports_run_one_way(file: Path) -> None:
+    allowed = LAYERS[LAYERS.index(file.parts[0]) :]
+    assert [name for name in imports_of(file) if name in LAYERS and name not in allowed] == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_each_library_is_known_where_it_belongs_and_nowhere_else(file: Path) -> None:
+    strangers = [
+        name
+        for name in imports_of(file)
+        for library, owner in ONLY.items()
+        if (name == library or name.startswith(f"{library}_")) and not file.is_relative_to(owner)
+    ]
+    assert strangers == []
+
+
+def test_nobody_imports_relatively() -> None:
+    """Relative imports would slip past the tests above."""
+    relative = [
+        file
+        for file in FILES
+        for node in ast.walk(ast.parse((ROOT / file).read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.level
+    ]
+    assert relative == []
+
+
+@pytest.mark.parametrize(
+    "start", ["model", "model.load", "infill", "infill.fill", "lsp.server", "lsp.command"]
+)
+def test_what_an_editor_starts_loads_no_torch(start: str) -> None:
+    program = f"import sys, {start}; print(*(set(sys.modules) & set({HEAVY!r})))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == ("", "")
+
+
+@pytest.mark.parametrize("library", ["rich", "pygls", "tree_sitter"])
+def test_the_version_is_told_without_loading_much(library: str) -> None:
+    program = (
+        f"import sys, infill_lsp; infill_lsp.main(['--version']); print({library!r} in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.startswith("infill-lsp ")
+    assert done.stdout.split()[-1] == "False", done.stderr
+
+
+def test_all_three_are_regular_packages() -> None:
+    """A namespace package loses to any folder of its name on the path."""
+    assert all((ROOT / layer / "__init__.py").is_file() for layer in LAYERS)
