@@ -5,6 +5,7 @@ Knows ranges of errors, not syntax trees.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -48,19 +49,23 @@ async def repair(
 ) -> Repaired:
     """`text` itself when it parses no worse, else what the model makes of the offending stretch.
 
-    `canvas` is that of the one hole. At most two attempts, none after the deadline.
+    `canvas` is that of the one hole. At most two attempts, none after the deadline: the first
+    keeps half of the stretch, the second forgets it and the tokens next to it.
     """
     answers: list[Answer] = []
     offending = await aside(document, partial(offence, text, hole, document))
     for strength in (HALF, ALL) if "re-noise" in denoiser.card.abilities else (ALL,):
         if offending is None:
             break
-        again = renoised(canvas, text, offending, strength)
+        stretch = offending if strength == HALF else _with_neighbours(text, *offending)
+        if strength == ALL and stretch == (0, len(text)):
+            break  # that is the canvas the model has answered already
+        again = renoised(canvas, text, stretch, strength)
         answer = await answer_to(again, denoiser, deadline=deadline, watch=watch)
         answers.append(answer)
         if answer.draft is None or not answer.final:
             break
-        written = text[: offending[0]] + answer.draft.texts[0] + text[offending[1] :]
+        written = text[: stretch[0]] + answer.draft.texts[0] + text[stretch[1] :]
         mended = tidy(written, hole, document, max_lines=max_lines)
         if not isinstance(mended, Reason):
             text = mended
@@ -117,6 +122,16 @@ def _widened(text: str, start: int, end: int) -> Span:
     while end < len(text) and (start == end or _in_word(text, end)):
         end += 1
     return start, end
+
+
+def _with_neighbours(text: str, start: int, end: int) -> Span:
+    """The stretch and a token on each side: a parser often stops one token off the mistake."""
+    before, after = TOKEN_BEFORE.search(text[:start]), TOKEN_AFTER.match(text[end:])
+    return before.start() if before else start, end + after.end() if after else end
+
+
+TOKEN_BEFORE = re.compile(r"(?:\w+|\S)\s*\Z")
+TOKEN_AFTER = re.compile(r"\s*(?:\w+|\S)")
 
 
 def _in_word(text: str, at: int) -> bool:

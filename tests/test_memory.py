@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infill.document import Document
@@ -26,6 +26,7 @@ def typed(document: Document, at: int, text: str) -> Document:
     return replace(document, text=document.text[:at] + text + document.text[at:], version=version)
 
 
+@settings(deadline=None)
 @given(cursors(surrogates=True), fills)
 def test_what_was_put_is_got(place: tuple[Document, int], text: str) -> None:
     document, cursor = place
@@ -34,6 +35,7 @@ def test_what_was_put_is_got(place: tuple[Document, int], text: str) -> None:
     assert memory.recall(document, cursor, BY) == Known(text, 0.5)
 
 
+@settings(deadline=None)
 @given(cursors(surrogates=True), fills, st.data())
 def test_typing_along_leaves_the_rest(
     place: tuple[Document, int], text: str, data: st.DataObject
@@ -46,6 +48,7 @@ def test_typing_along_leaves_the_rest(
     assert rest == Known(text[k:], 0.5)
 
 
+@settings(deadline=None)
 @given(cursors(), fills, texts(max_size=3).filter(bool))
 def test_typing_something_else_is_another_question(
     place: tuple[Document, int], text: str, other: str
@@ -58,6 +61,7 @@ def test_typing_something_else_is_another_question(
     assert found == (Known(text[len(other) :], 0.5) if along else None)
 
 
+@settings(deadline=None)
 @given(cursors(), fills, st.data())
 def test_another_text_on_either_side_is_another_question(
     place: tuple[Document, int], text: str, data: st.DataObject

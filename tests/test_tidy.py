@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infill.document import Document
@@ -281,6 +281,7 @@ def questions(draw: st.DrawFn) -> tuple[Document, Hole, str]:
     return document, Hole(start, end, multiline=multiline, indent=indent), answer
 
 
+@settings(deadline=None)
 @given(questions())
 def test_what_is_tidy_stays_as_it_is(question: tuple[Document, Hole, str]) -> None:
     document, hole, answer = question
@@ -289,6 +290,7 @@ def test_what_is_tidy_stays_as_it_is(question: tuple[Document, Hole, str]) -> No
         assert tidy(once, hole, document) == once
 
 
+@settings(deadline=None)
 @given(questions())
 def test_a_tidied_text_is_a_reason_or_has_something_in_it(
     question: tuple[Document, Hole, str],
@@ -298,6 +300,7 @@ def test_a_tidied_text_is_a_reason_or_has_something_in_it(
     assert isinstance(once, Reason) or once.strip()
 
 
+@settings(deadline=None)
 @given(questions())
 def test_a_tidied_line_has_no_line_end(question: tuple[Document, Hole, str]) -> None:
     document, hole, answer = question
@@ -305,6 +308,7 @@ def test_a_tidied_line_has_no_line_end(question: tuple[Document, Hole, str]) -> 
     assert isinstance(once, Reason) or not {"\n", "\r"} & set(once)
 
 
+@settings(deadline=None)
 @given(cursors(), texts(max_size=8))
 def test_the_rest_of_the_line_is_never_doubled(question: tuple[Document, int], answer: str) -> None:
     document, cursor = question
@@ -316,6 +320,7 @@ def test_the_rest_of_the_line_is_never_doubled(question: tuple[Document, int], a
         assert not once.endswith(rest) or word_goes_on or needed is Reason.UNBALANCED
 
 
+@settings(deadline=None)
 @given(questions(), st.integers(1, 4))
 def test_a_block_never_has_more_lines_than_asked_for(
     question: tuple[Document, Hole, str], max_lines: int
