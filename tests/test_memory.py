@@ -141,7 +141,7 @@ def test_what_was_not_used_for_longest_is_forgotten_first() -> None:
     memory.remember(documents[1], 5, BY, Known("b", 0.5))
     assert memory.recall(documents[0], 5, BY) == Known("a", 0.5)
     memory.remember(documents[2], 5, BY, Known("c", 0.5))
-    assert len(memory) == 2
+    assert memory.count == 2
     assert memory.recall(documents[1], 5, BY) is None
     assert memory.recall(documents[0], 5, BY) == Known("a", 0.5)
     assert memory.recall(documents[2], 5, BY) == Known("c", 0.5)
