@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from infill.document import Document
-from infill.landmarks import Landmarks, Lines, landmarks_of, signatures_of
+from infill.landmarks import Landmarks, Lines, landmarks_of, out_of_strings, signatures_of
 from model.canvas import Canvas, Hole
 
 # Shares that read well on real files; none of them has been measured against a model yet.
@@ -86,10 +86,11 @@ def _before(
     marks = landmarks_of(text, document.language, end, near)
     elsewhere = signatures_of(others, near, room // FAR_BEFORE // FROM_OTHERS)
     room -= len(elsewhere)
-    start = _at_border(marks, start, end)
+    start = _clean_start(document, text, marks, start, end)
     lines = _chosen(marks, 0, start, room - (end - start))
     left = room - sum(b - a for a, b in lines)
-    start = min(start, _at_border(marks, _tail_start(text, 0, end, left), end))
+    wider = _tail_start(text, 0, end, left)
+    start = min(start, _clean_start(document, text, marks, wider, end))
     return elsewhere + _joined(text, [it for it in lines if it[1] <= start]) + text[start:end]
 
 
@@ -102,6 +103,7 @@ def _after(document: Document, text: str, start: int, room: int) -> str:
     marks = landmarks_of(text, document.language, start, text[max(0, start - room) : end])
     lines = _chosen(marks, end, len(text), room // FAR_AFTER)
     end = _head_end(text, start, len(text), room - sum(b - a for a, b in lines))
+    end = out_of_strings(text, document.language, start, end)
     return text[start:end] + _joined(text, [it for it in lines if it[0] >= end])
 
 
@@ -121,6 +123,10 @@ def _joined(text: str, chosen: Sequence[Lines]) -> str:
         pieces.append(text[max(start, at) : end])  # headers may share a line
         at = max(at, end)
     return "".join(pieces)
+
+
+def _clean_start(document: Document, text: str, marks: Landmarks, start: int, end: int) -> int:
+    return out_of_strings(text, document.language, end, _at_border(marks, start, end))
 
 
 def _at_border(marks: Landmarks, start: int, end: int) -> int:

@@ -57,6 +57,14 @@ def place_at(tree: Tree, cursor: int) -> Place:
     return Place.STRING if _in_open_string(tree, cursor) else Place.CODE
 
 
+def text_round(tree: Tree, offset: int) -> tuple[int, int] | None:
+    """The range of the string or comment that the offset stands within."""
+    for node in tree.leaf_at(offset).chain():
+        if (node.kind in _STRINGS or node.kind in _COMMENTS) and node.start < offset < node.end:
+            return node.start, node.end
+    return None
+
+
 def _in_open_string(tree: Tree, cursor: int) -> bool:
     # A string that is never closed is no string to the grammar, only an error from its quote on.
     line = tree.text.rfind("\n", 0, cursor) + 1
@@ -183,7 +191,7 @@ def indentation_at(text: str, offset: int) -> str:
 def wants_more(tree: Tree, cursor: int) -> bool:
     """Whether the code cannot end at the cursor: an operator, an open bracket, `return`."""
     token = token_before(tree, cursor)
-    if token is None:
+    if token is None or opens_block(tree, token):
         return False
     if not token.named and token.text.isalpha():
         return token.text not in _COMPLETE_WORDS

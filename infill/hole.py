@@ -85,8 +85,9 @@ def _hole_in_plain_text(text: str, cursor: int, invoked: bool) -> Hole | Reason:
 def _hole_in_code(
     document: Document, tree: Tree, cursor: int, here: int, settings: Settings, invoked: bool
 ) -> Hole | Reason:
-    place = place_at(tree, here)
-    header = header_of_due_block(tree, here) if place is Place.CODE else None
+    place, right = place_at(tree, here), _line_round(tree.text, here)[1]
+    has_room = place is Place.CODE and _CLOSERS.fullmatch(right) is not None
+    header = header_of_due_block(tree, here) if has_room else None
     reason = None if invoked or header is not None else _reason_against(tree, here, place)
     if reason is not None:
         return reason
@@ -107,14 +108,18 @@ def _reason_against(tree: Tree, cursor: int, place: Place) -> Reason | None:
     if place is Place.COMMENT:
         return Reason.CURSOR_IN_COMMENT
     left, right = _line_round(tree.text, cursor)
-    if right.strip() and place_at(tree, cursor + len(right) - len(right.lstrip()) + 1) is (
-        Place.COMMENT
-    ):
-        right = ""  # a remark at the end of the line is no code
-    room = _room_at_line_end(tree, cursor, left) if not right.strip() else None
-    if room is None:
+    if not right.strip():
+        room = _room_at_line_end(tree, cursor, left)
+    elif _is_remark(tree, cursor, right):
+        room = wants_more(tree, cursor) and left.strip()[-1:] not in ("", ",")
+    else:
         room = _room_within_line(tree, cursor, left, right)
     return None if room else Reason.NOTHING_DUE
+
+
+def _is_remark(tree: Tree, cursor: int, right: str) -> bool:
+    start = cursor + len(right) - len(right.lstrip())
+    return place_at(tree, start + 1) is Place.COMMENT
 
 
 def _room_at_line_end(tree: Tree, cursor: int, left: str) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from infill.document import Document
+from infill.due import text_round
 from infill.languages import language_named
 from infill.syntax import WINDOW, Definition, Outline, parse, window_round
 
@@ -46,35 +47,70 @@ def landmarks_of(text: str, language: str, place: int, near: str) -> Landmarks:
     )
 
 
+def out_of_strings(text: str, language: str, place: int, cut: int) -> int:
+    """The cut, moved towards the place where it would tear a string or a comment in two: half a
+    docstring would turn code into text for whoever reads on."""
+    start, end = window_round(text, place)
+    tree = parse(text[start:end], language) if start < cut < end else None
+    torn = text_round(tree, cut - start) if tree else None
+    if torn is None:
+        return cut
+    if start + torn[1] <= place:
+        line = text.find("\n", start + torn[1] - 1, place) + 1
+        return line or cut
+    return max(place, _line_start(text, start + torn[0])) if start + torn[0] >= place else cut
+
+
 def signatures_of(others: Sequence[Document], near: str, room: int) -> str:
     """Headers of other files' definitions, those that `near` names first, in at most `room`."""
     words = set(_WORD.findall(near))
-    found = [(name, line) for other in others for name, line in _signatures(other)]
-    found.sort(key=lambda it: _name_of(it[1]).isdisjoint(words))
+    groups = [group for other in others for group in _groups(other, words)]
     kept: dict[str, list[str]] = {}
-    for title, line in found:
-        cost = len(line) + (0 if title in kept else len(title))
-        if cost <= room:
-            kept.setdefault(title, []).append(line)
-            room -= cost
-    return "".join(title + "".join(lines) for title, lines in kept.items())
+    for group in sorted(groups, key=lambda it: not it.named):
+        lines = [] if group.title in kept else [group.title]
+        for line in (group.header, *group.members):
+            if sum(map(len, lines)) + len(line) <= room:
+                lines.append(line)
+        if group.header in lines:
+            kept.setdefault(group.title, []).extend(lines)
+            room -= sum(map(len, lines))
+    return "".join(line for lines in kept.values() for line in lines)
 
 
-def _signatures(other: Document) -> Iterator[tuple[str, str]]:
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """A definition at the top of another file and what it holds, by their headers."""
+
+    title: str
+    header: str
+    members: tuple[str, ...]
+    named: bool  # by the text near the hole
+
+
+def _groups(other: Document, words: set[str]) -> Iterator[_Group]:
     text = other.text[:WINDOW].replace("\r\n", "\n")
     tree, language = parse(text, other.language), language_named(other.language)
     if tree is None or language is None:
         return
     name = other.path.name if other.path else "another file"
     title = f"{language.comment} {name}{language.comment_end}\n"
-    for definition in tree.outline.definitions:
-        line = text[slice(*_header(text, definition))]
-        if line.endswith("\n") and len(line) <= LONGEST:
-            yield title, line
+    definitions = list(tree.outline.definitions)
+    while definitions:
+        top = definitions.pop(0)
+        inside = [it for it in definitions if it.start < top.end]
+        definitions = definitions[len(inside) :]
+        header, *members = (text[slice(*_header(text, it))] for it in (top, *_outermost(inside)))
+        if header.endswith("\n") and len(header) <= LONGEST:
+            short = tuple(it for it in members if it.endswith("\n") and len(it) <= LONGEST)
+            yield _Group(title, header, short, top.name in words)
 
 
-def _name_of(header: str) -> set[str]:
-    return set(_WORD.findall(header.partition("(")[0]))
+def _outermost(definitions: Sequence[Definition]) -> Iterator[Definition]:
+    until = 0
+    for definition in definitions:
+        if definition.start >= until:
+            yield definition
+            until = definition.end
 
 
 def _outline_round(text: str, language: str, place: int) -> Outline:

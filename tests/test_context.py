@@ -102,7 +102,7 @@ def test_signatures_of_other_files_come_first_and_those_named_here_before_all() 
     other = Document(
         PurePath("lib/stock.py"),
         "python",
-        "class Bin:\n    x = 1\n\nclass Shelf:\n    def take(self, it: Item) -> int:\n        a()\n",
+        "class Bin:\n    x = 1\nclass Shelf:\n    def take(self, it: Item) -> int:\n        a()\n",
     )
     source = "shelf = Shelf()\nshelf.take(‸)\n"
     whole = canvas_of(source, 2000, other).texts
@@ -112,6 +112,22 @@ def test_signatures_of_other_files_come_first_and_those_named_here_before_all() 
     assert whole[0].endswith("shelf = Shelf()\nshelf.take(")
     assert canvas_of(source, 120, other).texts[0].startswith("# stock.py\nclass Shelf:\nshelf")
     assert canvas_of(source, len(source), other).texts == ("shelf = Shelf()\nshelf.take(", ")\n")
+
+
+def test_no_docstring_is_torn_in_two() -> None:
+    words = "".join(f"    word {n} of it\n" for n in range(20))
+    function = f'def f():\n    """Says.\n\n{words}    """\n    return 1\n\n\n'
+    source = function + "x = 1\n" * 20 + "‸\n" + "y = 1\n" * 20 + function
+    for budget in range(300, 1100, 20):
+        before, after = canvas_of(source, budget).texts
+        assert before.count('"""') in (0, 2), before
+        assert after.count('"""') in (0, 2), after
+
+
+def test_members_of_other_files_come_with_the_class_they_belong_to() -> None:
+    body = "class Shelf:\n    def f(self): ...\n\nclass Bin:\n    def f(self): ...\n    def g(self): ...\n"
+    before = canvas_of("x = Bin()\nx.f(‸)\n", 400, Document(None, "python", body)).texts[0]
+    assert before.splitlines()[:3] == ["# another file", "class Bin:", "    def f(self): ..."]
 
 
 def test_scopes_are_told_by_indentation_where_the_language_is_unknown() -> None:

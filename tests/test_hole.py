@@ -99,6 +99,10 @@ def test_the_rest_of_the_line_is_offered_where_code_can_go_on(source: str) -> No
         ("x = f(a, ‸ b)", Reason.NOTHING_DUE),
         ("‸    x = 1", Reason.NOTHING_DUE),
         ("x = 1  ‸# why", Reason.NOTHING_DUE),
+        ("‸  # why\nx = 1\n", Reason.NOTHING_DUE),
+        ("x = [\n    1, ‸  # one\n]", Reason.NOTHING_DUE),
+        ("def f():\n    ‸    if x:\n        y = 1\n", Reason.NOTHING_DUE),
+        ("def f():\n‸    # why\n\nx = 1\n", Reason.NOTHING_DUE),
         ("x = 1\r‸\n", Reason.WORD_FOLLOWS),
     ],
 )
