@@ -297,21 +297,31 @@ async def test_when_a_watcher_fails_the_model_is_stopped() -> None:
     assert (denoiser.steps, denoiser.open) == (1, 0)
 
 
+class Stuck(Counted):
+    """Has four of eight characters settled, and then takes an hour for the next step."""
+
+    async def denoise(self, canvas: Canvas) -> AsyncGenerator[Draft, None]:
+        self.steps_a_fill = 8
+        async for draft in super().denoise(canvas):
+            yield draft
+            if draft.step == 4:
+                self.seconds_a_step = 3600
+
+
+SOON = replace(PATIENT, deadline_ms=700)  # enough for four steps on a busy machine
+
+
 async def test_at_the_deadline_what_has_settled_is_taken() -> None:
-    denoiser = Counted("alpha.beta", seconds_a_step=0.05, steps_a_fill=10)
-    fill = await filled("x = ‸\n", denoiser, chosen=replace(PATIENT, deadline_ms=330))
-    steps = denoiser.steps
-    assert fill.edit is not None
-    assert fill.edit.text == "alpha.beta"[: fill.steps]
-    assert 0 < fill.steps < 10
-    await asyncio.sleep(0.15)
-    assert denoiser.steps == steps
+    denoiser = Stuck("alphabet")
+    fill = await filled("x = ‸\n", denoiser, chosen=SOON)
+    assert fill.edit == Edit(4, 4, "alph")
+    assert fill.steps == 4
+    assert denoiser.steps == 5  # the one that hung was the last to start
     assert denoiser.open == 0
 
 
 async def test_half_an_answer_that_cannot_be_shown_is_the_deadline_s_fault() -> None:
-    denoiser = Scripted("f(1, 2)", seconds_a_step=0.1, steps_a_fill=7)
-    fill = await filled("x = ‸\n", denoiser, chosen=replace(PATIENT, deadline_ms=450))
+    fill = await filled("x = ‸\n", Stuck("f(1, 22)"), chosen=SOON)
     assert fill.reason is Reason.DEADLINE
 
 
