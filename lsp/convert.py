@@ -100,13 +100,17 @@ def to_proto(
     fill: Fill | None, snapshot: Snapshot, encoding: Encoding,
     selected: types.SelectedCompletionInfo | None = None,
 ) -> types.InlineCompletionList | None:  # fmt: skip
-    """One item whose range is empty at the cursor, or None: editors replace what a range covers,
-    and without a range some replace the rest of the line.
+    """One item whose range is empty at the cursor: editors replace what a range covers, and without
+    a range some replace the rest of the line.
 
-    Line ends are \\n, which every client turns into its buffer's own.
+    No fill is null, which leaves the screen alone; a fill of nothing is an empty list, which takes
+    away what is still shown for an earlier text. Line ends are \\n, which every client turns into
+    its buffer's own.
     """
-    if fill is None or fill.edit is None:
+    if fill is None:
         return None
+    if fill.edit is None:
+        return types.InlineCompletionList([])
     text = "\n".join(re.split(r"\r\n?", fill.edit.text))
     if selected is not None:
         return inline_list(selected.text + text, selected.range)

@@ -197,10 +197,16 @@ class Neovim:
 
     def wait_for_client(self, name: str) -> None:
         """Waits until this language server has answered `initialize` for the current buffer."""
-        ready = (
-            f"return (vim.lsp.get_clients({{ name = {name!r}, bufnr = 0 }})[1] or {{}}).initialized"
-        )
-        self.until(lambda: self.lua(ready), f"the language server {name} is ready")
+        clients = f"vim.lsp.get_clients({{ name = {name!r}, bufnr = 0 }})"
+        ready = f"return ({clients}[1] or {{}}).initialized"
+        self.until(self.children, f"Neovim starts {name}")
+
+        def is_ready() -> bool:
+            if not self.children():
+                raise EOFError(f"{name} has ended. {self._what_is_known()}")
+            return self.lua(ready)
+
+        self.until(is_ready, f"{name} is ready")
 
     # How it is reached.
 
@@ -212,10 +218,15 @@ class Neovim:
         end = time.monotonic() + PATIENCE
         while not (value := probe()):
             if time.monotonic() > end:
-                seen = "\n".join(line for line in self.screen() if line not in ("", "~"))
-                raise TimeoutError(f"not within {PATIENCE:.0f} s: {what}. On the screen:\n{seen}")
+                raise TimeoutError(f"not within {PATIENCE:.0f} s: {what}. {self._what_is_known()}")
             time.sleep(0.02)
         return value
+
+    def _what_is_known(self) -> str:
+        screen = "\n".join(line for line in self.screen() if line not in ("", "~"))
+        log = Path(self.lua("return vim.lsp.log.get_filename()"))
+        logged = log.read_text(encoding="utf-8")[-4000:] if log.exists() else "nothing"
+        return f"On the screen:\n{screen}\nIn Neovim's log of language servers:\n{logged}"
 
     def call(self, method: str, *arguments: object) -> Any:
         """Calls a function of Neovim's API over msgpack-rpc; notifications are passed over."""

@@ -74,9 +74,9 @@ def test_an_item_has_an_empty_range_at_the_cursor_and_only_what_goes_in_there() 
     assert item.insert_text == "x\n  y\nz"
 
 
-def test_nothing_to_show_is_null() -> None:
+def test_nothing_to_show_is_an_empty_list_and_a_request_that_is_void_gets_null() -> None:
     nothing = Fill(None, 0.0, Reason.EMPTY, 1, Timing())
-    assert convert.to_proto(nothing, snapshot_of("a"), UTF16) is None
+    assert convert.to_proto(nothing, snapshot_of("a"), UTF16) == types.InlineCompletionList([])
     assert convert.to_proto(None, snapshot_of("a"), UTF16) is None
 
 

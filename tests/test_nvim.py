@@ -198,6 +198,12 @@ def test_an_answer_to_other_text_than_was_typed_is_not_inserted(adding: Neovim) 
     assert adding.lines()[1] == "    return x"
 
 
+def test_ghost_text_goes_when_the_server_has_nothing_for_the_new_place(adding: Neovim) -> None:
+    adding.type_text("alpha  # al")
+    wait_for_answers(adding, 2)
+    adding.until(lambda: adding.ghost() is None, "the ghost text has been taken away")
+
+
 def test_the_newest_request_wins_and_no_request_stays_unanswered(home: Path) -> None:
     file = home / "sample.py"
     file.write_text("def add(a, b):\n    \n", encoding="utf-8")

@@ -15,6 +15,7 @@ return {
     'javascript',
     'javascriptreact',
     'json',
+    'jsonc',
     'lua',
     'python',
     'rust',
