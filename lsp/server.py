@@ -1,41 +1,22 @@
-"""The language server: what it offers an editor, and a handler for each thing an editor says.
+"""The server as a process: standard input and output, the log, the exit status.
 
-A handler converts, makes one call and converts back. Over stdio only: there an async handler runs
-up to its first await before the next message is read, so the snapshot it takes at its top is the
-text that the request was made for.
+It greets the editor itself and only then imports what handles everything else, so `initialize` is
+answered in the time that Python needs to start.
 """
 
 from __future__ import annotations
 
-import asyncio
+import json
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Coroutine
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from importlib import metadata
-from itertools import islice
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
-from lsprotocol import types
-from pygls.exceptions import JsonRpcInternalError, JsonRpcInvalidParams
-from pygls.lsp.server import LanguageServer
-
-from infill.settings import Settings, settings_from
-from lsp import convert
-from lsp.loading import Load
-from lsp.progress import Bar
-from lsp.session import Question, Session
-from lsp.stdio import Output, bodies, kept_stdout
-from lsp.wire import Message, Wire, strict_converter
-from model import ModelError
-from model.load import load as load_model
-
-logger = logging.getLogger(__name__)
-
-OTHERS = 16  # so many other open files are looked at; what was touched before them rarely helps
+from infill.settings import Settings
+from lsp.greeting import Greeting, greeting_in, welcome
+from lsp.stdio import Output, framed, frames, kept_stdout
 
 
 def serve_stdio(
@@ -43,235 +24,42 @@ def serve_stdio(
 ) -> int:
     """Serves one editor on standard input and output until it leaves; returns the exit status."""
     log_to(log_file, log_level)
-    server, output = Server(settings), Output(kept_stdout())
-    reading = ThreadPoolExecutor(1, thread_name_prefix="stdin")
+    output, read = Output(kept_stdout()), frames(sys.stdin.buffer)
     try:
-        status = asyncio.run(server.serve(bodies(sys.stdin.buffer, reading), output))
+        greeting, read = greeted(read, output)
+        from lsp.handlers import serve
+
+        status, is_free = serve(settings, greeting, read, output)
     except KeyboardInterrupt:
-        status = 130  # what a shell expects of a program ended by ctrl-c
-    reading.shutdown(wait=False)
-    if server.session.resident.busy or not server.has_left:
-        leave(status)
-    return status
+        status, is_free = 130, False  # what a shell expects of a program ended by ctrl-c
+    return status if is_free else leave(status)
 
 
-class Server(LanguageServer):
-    """pygls' server with a session of ours. Its own text store stays empty: it damages texts."""
-
-    protocol: Wire  # pyright: ignore[reportIncompatibleVariableOverride]  # as `protocol_cls` makes it
-
-    def __init__(self, settings: Settings, load: Load = load_model) -> None:
-        super().__init__(  # pyright: ignore[reportUnknownMemberType]  # *args is untyped in pygls
-            "infill-lsp", version(), protocol_cls=Wire, converter_factory=strict_converter
-        )
-        self.session = Session(settings, load)
-        self.has_left = False  # the editor said exit, or its end of the pipe is closed
-        self._complaints: list[str] = []
-        self._said: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._loaded: tuple[str, int] | None = None
-        self.protocol.on_unreadable = partial(lose_track, self)
-        register(self)
-
-    async def serve(self, read: AsyncIterator[bytes], output: Output) -> int:
-        self.protocol.set_writer(output)
-        try:
-            async for body in read:
-                self.protocol.receive(body)
-                if self.has_left or output.broken:
-                    break
-            else:
-                self.has_left = True
-        finally:
-            self.session.close()
-        return 0 if self.protocol.is_shut_down else 1
-
-    @property
-    def encoding(self) -> convert.Encoding:
-        return self.workspace.position_encoding or types.PositionEncodingKind.Utf16
-
-    def configure(self, sent: object) -> None:
-        """Takes over what an editor sent as its configuration; complaints wait to be voiced."""
-        options = convert.options_in(sent)
-        self.session.settings, complaints = settings_from(options, self.session.base)
-        self._complaints += complaints
-
-    def apply_settings(self) -> None:
-        """Voices complaints, each once, and loads the model that is wanted now."""
-        for complaint in self._complaints:
-            self.say(types.MessageType.Warning, f"infill-lsp: {complaint}")
-        self._complaints.clear()
-        settings = self.session.settings
-        wanted = (settings.model, settings.seed)
-        if settings.enabled and wanted != self._loaded:
-            self._loaded = wanted
-            self._begin(self._load_model())
-
-    async def _load_model(self) -> None:
-        bar = Bar(self, "infill-lsp: loading the model")
-        window = self.client_capabilities.window
-        if window is not None and window.work_done_progress:
-            self._begin(bar.open())
-        loop = asyncio.get_running_loop()
-
-        def report(message: str, share: float) -> None:  # called in the loader's thread
-            loop.call_soon_threadsafe(bar.report, message, share)
-
-        failure = await self.session.use_model(report)
-        bar.close(failure or "the model is ready")
-        if failure is not None:
-            self._said.discard(f"infill-lsp: {failure}")  # a new attempt deserves a new message
-            self.say(types.MessageType.Error, f"infill-lsp: {failure}")
-
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)  # asyncio itself keeps only a weak reference
-        task.add_done_callback(self._tasks.discard)
-
-    def say(self, kind: types.MessageType, message: str) -> None:
-        """A message for the user, not twice the same."""
-        if message not in self._said:
-            self._said.add(message)
-            self.window_show_message(types.ShowMessageParams(kind, message))
-
-    def report_server_error(self, error: Exception, source: object) -> None:
-        """To the log, not into a popup; and without its words, which may quote the user's code."""
-        match error:
-            case JsonRpcInternalError(data={"traceback": [*frames]}):
-                logger.error("a handler failed\n%s", "".join(map(str, frames)))
-            case _:
-                logger.warning("%s", type(error).__name__)
-
-
-async def inline_completion(
-    server: Server, params: types.InlineCompletionParams
-) -> types.InlineCompletionList | None:
-    session, encoding = server.session, server.encoding
-    snapshot = session.documents.get(params.text_document.uri)
-    if snapshot is None:
-        return None
-    seen, cursor, selected = convert.with_selected(
-        snapshot, params.position, params.context, encoding
-    )
-    document = convert.document_of(seen)
-    others = islice(session.documents.beside(snapshot), OTHERS)
-    question = Question(
-        snapshot=snapshot,
-        document=document,
-        cursor=seen.offset_at(cursor),
-        invoked=params.context.trigger_kind == types.InlineCompletionTriggerKind.Invoked,
-        others=tuple(map(convert.document_of, others)) if session.settings.other_files else (),
-        root=convert.root_of(convert.path_of(snapshot.uri), folders(server)),
-    )
+def greeted(read: Iterator[bytes], output: Output) -> tuple[Greeting | None, Iterator[bytes]]:
+    """Answers a first message that is a request to initialize; any other is left to be read."""
+    first = next(read, None)
+    if first is None:
+        return None, read
     try:
-        fill = await session.fill(question)
-    except ModelError as error:
-        return server.say(types.MessageType.Error, f"infill-lsp: {error}")
-    return convert.to_proto(fill, seen, encoding, selected)
-
-
-def initialize(server: Server, params: types.InitializeParams) -> None:
-    server.configure(params.initialization_options)
-    server.session.base = server.session.settings
-
-
-def initialized(server: Server, params: types.InitializedParams) -> None:
-    server.apply_settings()
-
-
-def did_change_configuration(server: Server, params: types.DidChangeConfigurationParams) -> None:
-    server.configure(params.settings)
-    server.apply_settings()
-
-
-def did_open(server: Server, params: types.DidOpenTextDocumentParams) -> None:
-    server.session.moved_on(convert.opened_from(params.text_document))
-
-
-def did_change(server: Server, params: types.DidChangeTextDocumentParams) -> None:
-    uri, version = params.text_document.uri, params.text_document.version
-    snapshot = server.session.documents.get(uri)
-    if snapshot is None:
-        return logger.warning("ignored a change to a document that is not open")
-    changed = convert.changed(snapshot, params.content_changes, version, server.encoding)
-    server.session.moved_on(changed)
-
-
-def did_close(server: Server, params: types.DidCloseTextDocumentParams) -> None:
-    server.session.forget(params.text_document.uri)
-
-
-def lose_track(server: Server, message: Message) -> None:
-    """After a change nobody could read the text is not known, so no fill may be made for it."""
-    match message:
-        case {"params": {"textDocument": {"uri": str(uri)}}}:
-            server.session.forget(uri)
-        case _:
-            pass
-
-
-def shutdown(server: Server, params: None) -> None:
-    server.session.close()
-
-
-def leave_editor(server: Server, params: None) -> None:
-    server.has_left = True
-
-
-def why(server: Server, *arguments: Any) -> dict[str, Any]:
-    if len(arguments) != 1 or not isinstance(arguments[0], str):
-        raise JsonRpcInvalidParams("infill.why takes one argument, the document's URI")
-    return server.session.why(arguments[0])
-
-
-def status(server: Server, *arguments: Any) -> dict[str, Any]:
-    return server.session.status()
-
-
-def register(server: Server) -> None:
-    # Without options pygls would not advertise this one.
-    server.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, types.InlineCompletionOptions())(
-        inline_completion
-    )
-    server.feature(types.INITIALIZE)(initialize)
-    server.feature(types.INITIALIZED)(initialized)
-    server.feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)(did_change_configuration)
-    server.feature(types.SHUTDOWN)(shutdown)
-    server.command("infill.why")(why)
-    server.command("infill.status")(status)
-    # These stand in for pygls' own, which keep its text store and end the process.
-    handlers = server.protocol.handlers
-    handlers[types.TEXT_DOCUMENT_DID_OPEN] = partial(did_open, server)
-    handlers[types.TEXT_DOCUMENT_DID_CHANGE] = partial(did_change, server)
-    handlers[types.TEXT_DOCUMENT_DID_CLOSE] = partial(did_close, server)
-    handlers[types.EXIT] = partial(leave_editor, server)
-    del handlers[types.NOTEBOOK_DOCUMENT_DID_OPEN]
-    del handlers[types.NOTEBOOK_DOCUMENT_DID_CHANGE]
-    del handlers[types.NOTEBOOK_DOCUMENT_DID_CLOSE]
-
-
-def folders(server: Server) -> list[str | None]:
-    workspace = server.workspace
-    return [folder.uri for folder in workspace.folders.values()] or [workspace.root_uri]
-
-
-def version() -> str:
-    try:
-        return metadata.version("infill-lsp")
-    except metadata.PackageNotFoundError:  # run from a checkout that is not installed
-        return "0"
+        message = json.loads(first)
+    except (ValueError, RecursionError):
+        message = None
+    greeting = greeting_in(message)
+    if greeting is None:
+        return None, chain([first], read)
+    output.write(framed(json.dumps(welcome(greeting)).encode()))
+    return greeting, read
 
 
 def log_to(log_file: Path | None, log_level: str) -> None:
-    stream = None if log_file is None else log_file.open("a", encoding="utf-8")
     logging.basicConfig(
-        stream=stream or sys.stderr,
+        stream=sys.stderr if log_file is None else log_file.open("a", encoding="utf-8"),
         level=log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
 
 
-def leave(status: int) -> None:
+def leave(status: int) -> int:
     """Ends the process although a thread is stuck, in a load or in a read that nothing can stop."""
     logging.shutdown()
     os._exit(status)

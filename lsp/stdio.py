@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import sys
-from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import Executor
+from collections.abc import Iterator
 from typing import BinaryIO
 
 # Not tied to the start of the line: after a frame whose length was wrong, what is left of it runs
@@ -15,14 +13,6 @@ from typing import BinaryIO
 LENGTH = re.compile(rb"content-length[ \t]*:[ \t]*(\d{1,18})\s*$", re.IGNORECASE)
 LONGEST_LINE = 1 << 16
 LONGEST_FRAME = 1 << 29  # a header that claims more is taken for damage
-
-
-async def bodies(stream: BinaryIO, thread: Executor) -> AsyncIterator[bytes]:
-    """The body of each frame until the input ends. The wait for each lets the event loop run, so a
-    handler gets to its first await before the next message is looked at."""
-    read, loop = frames(stream), asyncio.get_running_loop()
-    while (body := await loop.run_in_executor(thread, next, read, None)) is not None:
-        yield body
 
 
 def frames(stream: BinaryIO) -> Iterator[bytes]:
@@ -40,7 +30,7 @@ def frames(stream: BinaryIO) -> Iterator[bytes]:
 
 
 class Output:
-    """What pygls writes to. A client that no longer reads is noticed here and raises nowhere."""
+    """What messages are written to. A client that no longer reads is noticed and raises nowhere."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -55,6 +45,10 @@ class Output:
 
     def close(self) -> None:
         pass  # the stream belongs to whoever opened it
+
+
+def framed(body: bytes) -> bytes:
+    return b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
 def kept_stdout() -> BinaryIO:

@@ -22,13 +22,12 @@ from pygls.exceptions import (
 from pygls.protocol import LanguageServerProtocol, default_converter
 
 from lsp.convert import forgiven
+from lsp.greeting import Greeting, Message, greeting_in, welcome
 
 logger = logging.getLogger(__name__)
 
 # It logs whole messages at INFO and the params of what failed at ERROR: the user's code.
 logging.getLogger("pygls").setLevel(logging.CRITICAL)
-
-Message = dict[str, Any]
 
 
 class Wire(LanguageServerProtocol):
@@ -38,6 +37,8 @@ class Wire(LanguageServerProtocol):
     and when a handler is known for notifications only; and it logs and sends tracebacks.
     """
 
+    initialized = False
+    on_greeting: Callable[[Greeting], None] | None = None
     on_unreadable: Callable[[Message], None] | None = None  # gets notifications nobody could read
 
     def receive(self, body: bytes) -> None:
@@ -60,14 +61,23 @@ class Wire(LanguageServerProtocol):
     def _receive_request(self, message: Message) -> None:
         try:
             self._check(message)
+            if message["method"] == types.INITIALIZE:
+                return self._greet(message)
             structured = structure(self._converter, forgiven(message), self._request_type(message))
         except JsonRpcException as error:
             return self._refuse(message["id"], error)
         self.handle_message(structured)
 
+    def _greet(self, message: Message) -> None:
+        greeting = greeting_in(message)
+        if greeting is None or self.on_greeting is None:
+            raise JsonRpcInvalidParams("initialize needs an object with capabilities as its params")
+        self.on_greeting(greeting)
+        self._send_data(welcome(greeting))
+
     def _receive_notification(self, message: Message) -> None:
         method: object = message["method"]
-        early = not self._initialized and method != types.EXIT
+        early = not self.initialized and method != types.EXIT
         if early or not isinstance(method, str) or method not in self._known_methods():
             return logger.debug("ignored notification %s", loggable(method))
         try:
@@ -94,9 +104,9 @@ class Wire(LanguageServerProtocol):
             raise JsonRpcInvalidRequest("a method is a string, an id a string or a whole number")
         if self._shutdown:
             raise JsonRpcInvalidRequest("the server is shut down and waits for exit")
-        if method == types.INITIALIZE and self._initialized:
+        if method == types.INITIALIZE and self.initialized:
             raise JsonRpcInvalidRequest("the server is initialized already")
-        if method != types.INITIALIZE and not self._initialized:
+        if method != types.INITIALIZE and not self.initialized:
             raise JsonRpcServerNotInitialized("the first request must be initialize")
 
     def _request_type(self, message: Message) -> type[Any]:
@@ -118,10 +128,6 @@ class Wire(LanguageServerProtocol):
     @property
     def is_shut_down(self) -> bool:
         return self._shutdown
-
-    @property
-    def _initialized(self) -> bool:
-        return self._workspace is not None
 
     def _refuse(self, msg_id: object, error: JsonRpcException) -> None:
         logger.info("refused request %s: %s", loggable(msg_id), error.code)

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from lsprotocol import types
+from lsprotocol.converters import get_converter
 
 from tests.raw_client import Message, RawClient, server_command
 
@@ -75,9 +77,11 @@ def is_alive(client: RawClient) -> bool:
 def test_inline_completion_and_commands_are_advertised(fresh: RawClient) -> None:
     capabilities = fresh.initialize()["capabilities"]
     assert capabilities["inlineCompletionProvider"] == {}
-    assert capabilities["textDocumentSync"] == {"openClose": True, "change": 2, "save": False}
+    assert capabilities["textDocumentSync"] == {"openClose": True, "change": 2}
     assert capabilities["executeCommandProvider"]["commands"] == ["infill.why", "infill.status"]
     assert capabilities["positionEncoding"] == "utf-16"
+    readable = get_converter().structure(capabilities, types.ServerCapabilities)
+    assert readable.inline_completion_provider == types.InlineCompletionOptions()
 
 
 @pytest.mark.parametrize(
@@ -176,8 +180,8 @@ def test_an_input_that_ends_within_a_frame_ends_the_server(fresh: RawClient) -> 
 
 
 SLOW_LOAD = (
-    "import sys, time, model.load; from infill.settings import Settings; import lsp.server; "
-    "lsp.server.Server.__init__.__defaults__ = (lambda *_, **__: time.sleep(600),); "
+    "import sys, time; from infill.settings import Settings; import lsp.server, lsp.handlers; "
+    "lsp.handlers.Server.__init__.__defaults__ = (lambda *_, **__: time.sleep(600),); "
     "sys.exit(lsp.server.serve_stdio(Settings()))"
 )
 
@@ -413,11 +417,11 @@ def test_a_bad_setting_is_named_in_a_message() -> None:
 
 
 NOISY = (
-    "import os, sys, lsp.server; from infill.settings import Settings; from model.scripted import "
-    "Scripted\n"
+    "import os, sys, lsp.server, lsp.handlers; from infill.settings import Settings\n"
+    "from model.scripted import Scripted\n"
     "def load(*_, **__): print('from python'); os.write(1, b'from C'); return Scripted(noisy)\n"
     "def noisy(canvas): print('again', flush=True); return ('a + b',)\n"
-    "lsp.server.Server.__init__.__defaults__ = (load,)\n"
+    "lsp.handlers.Server.__init__.__defaults__ = (load,)\n"
     "sys.exit(lsp.server.serve_stdio(Settings()))"
 )
 

@@ -1,0 +1,92 @@
+"""The answer to `initialize`, and what of it matters later. Knows only what is in the message.
+
+Kept apart from the handlers and free of the protocol's types: those take half a second to import,
+and an editor need not wait for them to be greeted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any, cast
+
+ENCODINGS = ("utf-8", "utf-16", "utf-32")
+COMMANDS = ("infill.why", "infill.status")
+
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What a client said of itself. A part of it that cannot be read counts as not said."""
+
+    msg_id: str | int = 0
+    encoding: str = "utf-16"
+    folders: tuple[str, ...] = ()  # URIs
+    shows_progress: bool = False
+    options: object = None
+
+
+def greeting_in(message: object) -> Greeting | None:
+    """What stands in a request to initialize; None when the message is none."""
+    match message:
+        case {
+            "jsonrpc": "2.0",
+            "id": str() | int() as msg_id,
+            "method": "initialize",
+            "params": {"capabilities": dict()} as params,  # pyright: ignore[reportUnknownVariableType]
+        } if not isinstance(msg_id, bool):
+            return greeting_from(msg_id, cast(Message, params))
+        case _:
+            return None
+
+
+def greeting_from(msg_id: str | int, params: Message) -> Greeting:
+    offered = part(params, "capabilities", "general", "positionEncodings")
+    known = [name for name in cast(list[object], offered) if name in ENCODINGS] \
+        if isinstance(offered, list) else []  # fmt: skip
+    return Greeting(
+        msg_id=msg_id,
+        encoding=str(known[0]) if known else "utf-16",
+        folders=tuple(folders_in(params)),
+        shows_progress=part(params, "capabilities", "window", "workDoneProgress") is True,
+        options=params.get("initializationOptions"),
+    )
+
+
+def folders_in(params: Message) -> Iterator[str]:
+    folders = params.get("workspaceFolders")
+    if isinstance(folders, list) and folders:
+        uris = (part(folder, "uri") for folder in cast(list[object], folders))
+    else:
+        uris = iter([params.get("rootUri")])
+    return (uri for uri in uris if isinstance(uri, str))
+
+
+def part(value: object, *names: str) -> object:
+    """What stands under the names, one within the other; None when there is nothing."""
+    for name in names:
+        value = cast(Message, value).get(name) if isinstance(value, dict) else None
+    return value
+
+
+def welcome(greeting: Greeting) -> Message:
+    """The response to a request to initialize: all that this server offers."""
+    capabilities = {
+        "positionEncoding": greeting.encoding,
+        "textDocumentSync": {"openClose": True, "change": 2},  # 2: incremental
+        "inlineCompletionProvider": {},
+        "executeCommandProvider": {"commands": list(COMMANDS)},
+        "workspace": {"workspaceFolders": {"supported": True, "changeNotifications": True}},
+    }
+    info = {"name": "infill-lsp", "version": version()}
+    result = {"capabilities": capabilities, "serverInfo": info}
+    return {"jsonrpc": "2.0", "id": greeting.msg_id, "result": result}
+
+
+def version() -> str:
+    try:
+        return metadata.version("infill-lsp")
+    except metadata.PackageNotFoundError:  # run from a checkout that is not installed
+        return "0"
