@@ -26,7 +26,7 @@ msgpack: Any = import_module("msgpack")  # it brings no types
 
 T = TypeVar("T")
 
-PATIENCE = 30.0  # seconds: only so that a test which has failed ends; nothing is timed by it
+PATIENCE = 60.0  # seconds: only so that a test which has failed ends; nothing is timed by it
 
 NEW_ENOUGH = (
     "lua vim.cmd(vim.fn.has('nvim-0.12') == 1 and vim.lsp.inline_completion and 'qall!' or 'cquit')"
@@ -207,6 +207,13 @@ class Neovim:
             return self.lua(ready)
 
         self.until(is_ready, f"{name} is ready")
+
+    def checkhealth(self, name: str) -> str:
+        """What `:checkhealth` writes about this part."""
+        self.type("<Esc>")
+        self.until(lambda: self.mode() == "n", "Neovim is in normal mode")
+        self.call("nvim_command", f"checkhealth {name}")
+        return "\n".join(self.lines())
 
     # How it is reached.
 

@@ -204,18 +204,55 @@ def test_ghost_text_goes_when_the_server_has_nothing_for_the_new_place(adding: N
     adding.until(lambda: adding.ghost() is None, "the ghost text has been taken away")
 
 
+def test_infill_why_tells_why_there_is_no_ghost_text(adding: Neovim) -> None:
+    adding.type_text("'al")
+    wait_for_answers(adding, 2)
+    adding.type("<Esc>:InfillWhy<CR>")
+    adding.until(lambda: "inside a string" in adding.screen()[-1], "the reason is shown")
+
+
+def test_checkhealth_finds_every_part_in_order(adding: Neovim) -> None:
+    report = adding.checkhealth("infill")
+    print(report)
+    assert re.search(r"OK Neovim .*0\.\d+", report)
+    assert "OK inline completion is enabled" in report
+    assert re.search(r"OK infill-lsp .*infill-lsp`", report)
+    assert "OK it runs for 1 buffer(s) and offers inline completion" in report
+    assert "is loaded" in report
+    assert re.search(r"OK a fill: .+", report)
+    assert "ERROR" not in report
+    assert "WARNING" not in report
+
+
+def test_checkhealth_says_what_to_do_about_a_missing_program(home: Path) -> None:
+    nowhere = "vim.lsp.config('infill', { cmd = { 'infill-lsp-that-is-not-there' } })"
+    with Neovim(PROGRAM, home, init=readme_configuration() + nowhere) as neovim:
+        report = neovim.checkhealth("infill")
+    assert "ERROR `infill-lsp-that-is-not-there` is not on $PATH" in report
+    assert "make demo" in report
+
+
+def test_checkhealth_says_what_is_wrong_with_the_model(home: Path) -> None:
+    file = home / "sample.py"
+    file.write_text("pass\n", encoding="utf-8")
+    with open_file(home, file, model=str(home / "no-weights")) as neovim:
+        neovim.wait_for_client("infill")
+        report = neovim.checkhealth("infill")
+    assert re.search(r"ERROR model: .*no-weights", report)
+
+
 def test_the_newest_request_wins_and_no_request_stays_unanswered(home: Path) -> None:
     file = home / "sample.py"
     file.write_text("def add(a, b):\n    \n", encoding="utf-8")
-    slow = script("+ b", seconds_a_step=0.3, steps_a_fill=4)
+    slow = script("b", seconds_a_step=0.3, steps_a_fill=4)
     with open_file(home, file, model=slow, deadline_ms=20_000) as neovim:
         neovim.wait_for_client("infill")
         neovim.insert_at(1, 4)
-        for number, typed in enumerate(["return", " ", "a", " "], 1):
+        for number, typed in enumerate(["return", " ", "a +", " "], 1):
             neovim.type_text(typed)
             neovim.until(lambda n=number: neovim.lua("return #Asked") >= n, f"request {number}")
-        ghost = neovim.wait_for_ghost("+ b")
-        assert (ghost.row, ghost.column) == (1, len("    return a "))
+        ghost = neovim.wait_for_ghost("b")
+        assert (ghost.row, ghost.column) == (1, len("    return a + "))
         asked = neovim.lua("return Asked")
         answered = wait_for_answers(neovim, len(asked))
         assert answered == ["null"] * (len(asked) - 1) + [1]

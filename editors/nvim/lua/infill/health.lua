@@ -9,9 +9,10 @@ function M.check()
     return
   end
   health.start('The server')
-  local command = require('infill').command()
+  local command = vim.lsp.config.infill.cmd
   if M.check_program(command) then
     M.check_client()
+    health.start('What the server finds: infill-lsp doctor')
     M.check_doctor(command)
   end
 end
@@ -66,7 +67,7 @@ end
 function M.check_program(command)
   local program = vim.fn.exepath(command[1])
   if program == '' then
-    health.error('`infill-lsp` is neither on $PATH nor in the .venv of the clone', {
+    health.error(('`%s` is not on $PATH'):format(command[1]), {
       'Run `make demo` in the clone of infill-lsp, which makes its .venv,',
       'or install the package and put `infill-lsp` on $PATH.',
     })
@@ -84,14 +85,59 @@ end
 function M.check_client()
   local clients = vim.lsp.get_clients({ name = 'infill' })
   if #clients == 0 then
-    health.info('not running now; it starts with the first source file (see `lsp/infill.lua` for which)')
+    health.info('it is not running now; it starts with the first source file')
   end
   for _, client in ipairs(clients) do
     tell(
       client:supports_method('textDocument/inlineCompletion'),
-      ('running for %d buffer(s), in `%s`'):format(vim.tbl_count(client.attached_buffers), client.root_dir or 'no folder'),
-      'running, but it does not offer inline completion',
+      ('it runs for %d buffer(s) and offers inline completion'):format(vim.tbl_count(client.attached_buffers)),
+      'it runs, but does not offer inline completion',
       'Is another program called `infill-lsp` on $PATH? See :checkhealth vim.lsp.'
     )
+    M.check_status(client)
   end
 end
+
+function M.check_status(client)
+  local status = require('infill').ask(client, 'infill.status')
+  if not status then
+    health.warn('it does not answer', 'See the log that :checkhealth vim.lsp names.')
+  elseif not status.enabled then
+    health.warn('filling is switched off', 'Set `enabled` to true, see :help infill-settings.')
+  elseif status.ready then
+    health.ok(('its model %s is loaded'):format(vim.inspect(status.model)))
+  elseif status.loading then
+    health.info(('its model %s is being loaded'):format(vim.inspect(status.model)))
+  else
+    health.error(tostring(status.failure), 'Another model can be named, see :help infill-settings.')
+  end
+end
+
+--- The model that the client's configuration names, if it names one.
+local function model_wanted()
+  local options = (vim.lsp.config.infill or {}).init_options or {}
+  return (options.infill or options).model
+end
+
+function M.check_doctor(command)
+  local model = model_wanted()
+  local arguments = vim.list_extend({ 'doctor', '--json' }, model and { '--model', model } or {})
+  local printed, failure = ask(command, arguments, 120) -- it loads the model and tries a fill
+  local decoded, report = pcall(vim.json.decode, printed)
+  if not decoded then
+    health.error('`infill-lsp doctor` gave no report: ' .. (failure or 'it is not JSON'))
+    return
+  end
+  for _, check in ipairs(report.checks) do
+    local line, advice = ('%s: %s'):format(check.name, check.found), check.advice ~= '' and check.advice or nil
+    if check.ok == true then
+      health.ok(line)
+    elseif check.ok == false then
+      health.error(line, advice)
+    else
+      health.info(line) -- good to know, and cannot be wrong
+    end
+  end
+end
+
+return M

@@ -1,4 +1,5 @@
---- Accepts ghost text, and knows where the server's program lies. Neovim's own client does the rest.
+--- Accepts ghost text, says why there is none, and knows where the server's program lies. All the
+--- rest is done by Neovim's own client.
 local M = {}
 
 --- What of `text` is still to be inserted at (row, column), when it was made for a cursor at
@@ -33,6 +34,27 @@ end
 ---@return boolean
 function M.accept()
   return vim.lsp.inline_completion.get({ on_accept = still_due })
+end
+
+--- What the server answers to one of its own commands, or nil when it does not.
+---@param client vim.lsp.Client
+---@param command string
+---@return table?
+function M.ask(client, command, ...)
+  local params = { command = command, arguments = { ... } }
+  local answer = client:request_sync('workspace/executeCommand', params, 2000)
+  return answer and answer.result or nil
+end
+
+--- Why no ghost text is shown in this buffer, in one sentence.
+---@return string
+function M.why()
+  local client = vim.lsp.get_clients({ name = 'infill', bufnr = 0 })[1]
+  if not client then
+    return 'infill-lsp does not run for this buffer; see :checkhealth infill'
+  end
+  local answer = M.ask(client, 'infill.why', vim.uri_from_bufnr(0))
+  return answer and answer.explanation or 'infill-lsp does not answer; see :checkhealth infill'
 end
 
 --- How to start the server: `infill-lsp` from PATH, else from the `.venv` of the repository that
