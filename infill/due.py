@@ -32,6 +32,21 @@ _COMPLETE_WORDS = frozenset(
     )
 )
 _STATEMENTS = ("statement", "declaration", "definition", "_item", "specifier", "element", "pair")
+_NAMES = frozenset(
+    (
+        *("identifier", "attribute", "subscript", "member_expression", "subscript_expression"),
+        *("field_expression", "field_access", "selector_expression", "index_expression"),
+    )
+)
+_LEADS_ON = frozenset(  # words that may be names to the grammar as long as nothing follows them
+    (
+        *("and", "as", "assert", "await", "case", "class", "const", "def", "defer", "del", "elif"),
+        *("else", "except", "extends", "fn", "for", "from", "func", "function", "go", "if", "impl"),
+        *("implements", "import", "in", "instanceof", "is", "lambda", "let", "local", "new", "not"),
+        *("or", "raise", "return", "static", "struct", "throw", "type", "typeof", "use", "var"),
+        *("while", "with", "yield"),
+    )
+)
 _WANTS_MORE = frozenset("=+-*/%<>!&|^~?:,.([{@\\$")
 _LINE_COMMENT = re.compile(r"//|#|--|;")
 _SPACE = re.compile(r"\s*")
@@ -107,6 +122,12 @@ def token_after(tree: Tree, offset: int) -> Node | None:
 def _skip_space(text: str, offset: int) -> int:
     found = _SPACE.match(text, offset)
     return found.end() if found else offset
+
+
+def splits_token(tree: Tree, cursor: int) -> bool:
+    """Whether the cursor stands within an operator, as in `!‸=`."""
+    leaf = tree.leaf_at(cursor)
+    return not leaf.named and leaf.start < cursor < leaf.end
 
 
 def opens_block(tree: Tree, token: Node) -> bool:
@@ -193,11 +214,14 @@ def wants_more(tree: Tree, cursor: int) -> bool:
     token = token_before(tree, cursor)
     if token is None or opens_block(tree, token):
         return False
+    if token.text in _LEADS_ON and cursor > token.end:
+        return True
     if not token.named and token.text.isalpha():
         return token.text not in _COMPLETE_WORDS
     if token.kind == ";":
         return any(_inside_header(node) for node in token.chain() if node.end == token.end)
-    return token.text[-1:] in _WANTS_MORE and not _ends_element(token)
+    spelled_out = not token.named or token.kind == "ERROR"
+    return spelled_out and token.text[-1:] in _WANTS_MORE and not _ends_element(token)
 
 
 def _ends_element(token: Node) -> bool:
@@ -210,14 +234,18 @@ def complete_before(tree: Tree, cursor: int) -> bool:
     token = token_before(tree, cursor)
     if token is None:
         return False
-    if is_complete_word(token):
+    if is_complete_word(token) or token.kind == "system_lib_string":
         return True
-    end = token.end
-    return any(
-        node.kind.endswith(_STATEMENTS) and not node.broken and not _inside_header(node)
-        for node in token.chain()
-        if node.end == end and node.start < end
-    )
+    statements = (node for node in token.chain() if node.end == token.end)
+    return any(node.kind.endswith(_STATEMENTS) and _is_complete(node) for node in statements)
+
+
+def _is_complete(statement: Node) -> bool:
+    # A bare name is a statement to most grammars, but nobody means to write just that.
+    parts = statement.statements
+    whole = (statement.start, statement.end)
+    bare = bool(parts) and parts[0].kind in _NAMES and (parts[0].start, parts[0].end) == whole
+    return not (bare or statement.broken or _inside_header(statement))
 
 
 def is_complete_word(token: Node) -> bool:

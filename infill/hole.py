@@ -19,6 +19,7 @@ from infill.due import (
     is_complete_word,
     opens_block,
     place_at,
+    splits_token,
     token_before,
     wants_more,
 )
@@ -36,10 +37,10 @@ MARKER = "__HOLE__"
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _CLOSERS = re.compile(r"[\s)\]}>\"'`;,:]*")
 _JOINS = re.compile(
-    r"\s*(?:[)\]}]|[-+*/%<>=!&|^?,;:.]|"
-    r"(?:if|else|and|or|in|is|not|as|for|from|of|instanceof)\b)"
+    r"\s*(?:[)\]}%/=<>|^?,;:.]|!=|[-+*&](?=[\s=*&])|"
+    r"(?:if|else|and|or|in|is|not\s+in|as|for|from|of|instanceof)\b)"
 )  # what may stand behind an expression that is still to be written
-_CLOSES = re.compile(r"[)\]}]")
+_CLOSES = re.compile(r"[)\]};,:>\"'`]")
 
 
 def hole_at(
@@ -126,20 +127,20 @@ def _room_at_line_end(tree: Tree, cursor: int, left: str) -> bool:
     if not left.strip():
         return bool(tree.text.strip())  # a new line; but an empty file says nothing to go by
     token = token_before(tree, cursor)
-    if token is not None and opens_block(tree, token):
+    if token is None or "\n" in tree.text[token.end : cursor]:
+        return False  # only a comment stands on this line
+    if opens_block(tree, token):
         return False  # the block is there already
     if _is_word(left[-1:]):
-        return token is None or not is_complete_word(token)  # a word may always go on
+        return not is_complete_word(token)  # a word may always go on
     return wants_more(tree, cursor) or not complete_before(tree, cursor)
 
 
 def _room_within_line(tree: Tree, cursor: int, left: str, right: str) -> bool:
-    if left.strip() and _CLOSERS.fullmatch(right):
-        return True
-    if not _JOINS.match(right):
+    if splits_token(tree, cursor) or not (_CLOSERS.fullmatch(right) or _JOINS.match(right)):
         return False
-    typing_in_brackets = _is_word(left[-1:]) and _CLOSES.match(right) is not None
-    return typing_in_brackets or wants_more(tree, cursor)
+    at_word_before_closer = _is_word(left[-1:]) and _CLOSES.match(right) is not None
+    return at_word_before_closer or wants_more(tree, cursor)
 
 
 def _line_round(text: str, cursor: int) -> tuple[str, str]:

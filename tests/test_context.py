@@ -125,7 +125,7 @@ def test_no_docstring_is_torn_in_two() -> None:
 
 
 def test_members_of_other_files_come_with_the_class_they_belong_to() -> None:
-    body = "class Shelf:\n    def f(self): ...\n\nclass Bin:\n    def f(self): ...\n    def g(self): ...\n"
+    body = "class Shelf:\n    x = 1\nclass Bin:\n    def f(self): ...\n    def g(self): ...\n"
     before = canvas_of("x = Bin()\nx.f(‸)\n", 400, Document(None, "python", body)).texts[0]
     assert before.splitlines()[:3] == ["# another file", "class Bin:", "    def f(self): ..."]
 
