@@ -12,7 +12,6 @@ from typing import Protocol
 
 from model.canvas import Canvas, Draft, Hole, Piece
 
-
 Guesses = dict[tuple[int, int], tuple[int, float]]  # (hole, index) → (token, probability)
 
 
@@ -69,9 +68,7 @@ class Start:
 class Board:
     """`texts` are fixed tokens, `cells` the holes' tokens: texts[0] cells[0] texts[1] …"""
 
-    def __init__(
-        self, canvas: Canvas, vocabulary: Vocabulary, start: Start, seed: int = 0
-    ) -> None:
+    def __init__(self, canvas: Canvas, vocabulary: Vocabulary, start: Start, seed: int = 0) -> None:
         self.canvas = canvas
         self.vocabulary = vocabulary
         self.step = 0
@@ -151,9 +148,7 @@ class Board:
             final=self.done,
         )
 
-    def pieces(
-        self, number: int, guesses: Guesses
-    ) -> Iterator[Piece]:
+    def pieces(self, number: int, guesses: Guesses) -> Iterator[Piece]:
         specials = self.vocabulary.specials
         told: list[tuple[int, float, bool]] = []
         over = False  # once a mask is guessed to be past the end, so are the masks behind it

@@ -35,7 +35,9 @@ class Hole:
         if self.limit < 1:
             raise ValueError(f"a hole's limit must be at least 1 token, not {self.limit}")
         if not 0 < self.strength <= 1:
-            raise ValueError(f"a hole's strength must be above 0 and at most 1, not {self.strength}")
+            raise ValueError(
+                f"a hole's strength must be above 0 and at most 1, not {self.strength}"
+            )
 
 
 @dataclass(frozen=True, slots=True)

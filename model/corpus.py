@@ -20,10 +20,27 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 
 # The closure starts from what the project itself needs, and its tools.
-ROOTS = (
-    "torch transformers tokenizers safetensors numpy matplotlib pygls lsprotocol httpx rich "
-    "pathspec xxhash hypothesis pytest build hatchling pynvim setuptools pip"
-).split()
+ROOTS = [
+    "torch",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "numpy",
+    "matplotlib",
+    "pygls",
+    "lsprotocol",
+    "httpx",
+    "rich",
+    "pathspec",
+    "xxhash",
+    "hypothesis",
+    "pytest",
+    "build",
+    "hatchling",
+    "pynvim",
+    "setuptools",
+    "pip",
+]
 
 # Whole packages the network never sees, so that there is honest text to measure on.
 HELD_OUT = frozenset({"click", "anyio", "packaging", "h11", "attr", "markdown_it", "tomlkit"})
@@ -102,13 +119,17 @@ def closure(roots: Iterable[str]) -> list[metadata.Distribution]:
 
 def licence_of(distribution: metadata.Distribution) -> str:
     told = distribution.metadata
-    classifiers = [
-        line.rsplit(" :: ", 1)[-1]
-        for line in told.get_all("Classifier") or ()
-        if line.startswith("License ::")
-    ]
-    words = told.get("License-Expression") or "; ".join(classifiers) or told.get("License") or ""
-    return words.strip().splitlines()[0][:80] if words.strip() else "not stated"
+    for key in ("License-Expression", "Classifier", "License"):
+        lines = told.get_all(key) or ()
+        words = [line.rsplit(" :: ", 1)[-1] for line in lines if said(key, line)]
+        if words:
+            return "; ".join(words).splitlines()[0][:80]
+    return "not stated"
+
+
+def said(key: str, line: str) -> bool:
+    """Whether a line of metadata speaks of the licence: of the classifiers only some do."""
+    return bool(line.strip()) and (key != "Classifier" or line.startswith("License ::"))
 
 
 def restricted(distribution: metadata.Distribution) -> bool:
@@ -155,8 +176,5 @@ def suite_shingles(suites: Iterable[Path]) -> set[int]:
         opener = gzip.open if suite.suffix == ".gz" else open
         with opener(suite, "rt", encoding="utf-8") as rows:
             for row in map(json.loads, rows):
-                shingles |= word_shingles(
-                    row["prompt"] + row["canonical_solution"] + row["suffix"]
-                )
+                shingles |= word_shingles(row["prompt"] + row["canonical_solution"] + row["suffix"])
     return shingles
-

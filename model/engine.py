@@ -3,6 +3,10 @@
 Boards join and leave between steps. It knows no files and no editors; `load` makes one.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
+# torch, numpy and matplotlib are only partly typed.
+
 from __future__ import annotations
 
 import asyncio
@@ -40,7 +44,10 @@ class Job:
 
 
 class Engine:
-    """A Denoiser with its network in this process. `steps` counts forwards since the start."""
+    """A Denoiser with its network in this process.
+
+    `steps` counts forwards, `boards_stepped` the boards in them.
+    """
 
     def __init__(
         self,
@@ -61,6 +68,7 @@ class Engine:
         self.seed = seed
         self.batch = batch
         self.steps = 0
+        self.boards_stepped = 0
         self.arrivals: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self.thread = threading.Thread(target=self.work, name="infill-engine", daemon=True)
         self.thread.start()
@@ -94,7 +102,7 @@ class Engine:
             self.thread.join(timeout=30)
 
     def work(self) -> None:
-        """The thread's life: take who came, step who is still wanted, sleep when there is nobody."""
+        """The thread's life: take who came, step who is still wanted, sleep without them."""
         jobs: list[Job] = []
         while True:
             try:
@@ -125,6 +133,7 @@ class Engine:
             boards = [job.board for job in jobs]
             drafts = step(self.network, boards, self.policy, [job.chance for job in jobs])
             self.steps += 1
+            self.boards_stepped += len(jobs)
         except Exception as error:  # out of memory or a fault of ours: both must reach the user
             for job in jobs:
                 job.tell(ModelError(f"{self.card.name} failed at a step: {error}"))

@@ -15,7 +15,7 @@ import numpy as np
 from model.tokens import DELETE, EXPAND, MASK, Tokens
 
 IGNORED = -100  # the label of a position that nothing is asked of
-SPARE = 160  # tokens drawn beyond an example's length, for merges take some away: five long holes' worth
+SPARE = 160  # tokens drawn beyond an example's length: merges in five long holes take some away
 
 Ids = list[int]
 
@@ -109,9 +109,7 @@ class Examples:
                     return i
         return last
 
-    def cut(
-        self, window: Ids, start: int, end: int, rng: np.random.Generator
-    ) -> tuple[Ids, Ids]:
+    def cut(self, window: Ids, start: int, end: int, rng: np.random.Generator) -> tuple[Ids, Ids]:
         """What of the first token stays before the hole, and the hole's content."""
         content = window[start:end]
         if not content or rng.random() >= self.mix.split:
@@ -143,9 +141,7 @@ def hole(content: Sequence[int], slots: int, rng: np.random.Generator) -> tuple[
     return ids + [MASK] * spare, labels + [DELETE] * spare
 
 
-def merged(
-    ids: Ids, labels: Ids, chance: float, rng: np.random.Generator
-) -> tuple[Ids, Ids]:
+def merged(ids: Ids, labels: Ids, chance: float, rng: np.random.Generator) -> tuple[Ids, Ids]:
     """Neighbouring masks become one that must expand, each pair with the given chance.
 
     A run of merges chains, so expand means "at least two tokens belong here".

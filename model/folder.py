@@ -1,7 +1,11 @@
-"""A model's folder on disk: config.json, tokenizer.json and shards of weights. Checks what it reads.
+"""A model's folder on disk: config.json, tokenizer.json and shards of weights, all checked.
 
 `card_of` needs no torch; `load_folder` does.
 """
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
+# torch, numpy and matplotlib are only partly typed.
 
 from __future__ import annotations
 
@@ -81,8 +85,9 @@ def load_folder(folder: Path, *, seed: int = 0, device: str | None = None) -> En
             weights |= load(data)
         except SafetensorError as error:
             raise ModelError(f"{folder / name} is no safetensors file: {error}") from error
-    network = Network(Shape(**config["shape"]))
     try:
+        network = Network(Shape(**config["shape"]))
+        start, policy = Start(**config["start"]), Policy(**config.get("policy", {}))
         network.load_state_dict({k: v.float() for k, v in weights.items()}, strict=False)
         lacking = {n for n, _ in network.named_parameters()} - weights.keys()
         if lacking:
@@ -94,8 +99,8 @@ def load_folder(folder: Path, *, seed: int = 0, device: str | None = None) -> En
         card_of(folder),
         network.to(device),
         tokens,
-        start=Start(**config["start"]),
-        policy=Policy(**config.get("policy", {})),
+        start=start,
+        policy=policy,
         seed=seed,
     )
 

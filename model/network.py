@@ -5,6 +5,10 @@ attention in both directions. Parameters carry Qwen2's names, so stock weights o
 without a map. It knows no tokenizer, no holes and no sampling.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
+# torch, numpy and matplotlib are only partly typed.
+
 from __future__ import annotations
 
 from dataclasses import dataclass

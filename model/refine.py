@@ -4,6 +4,10 @@ KV-free: each step is one full bidirectional forward over every board and nothin
 carried over. So boards may join and leave between any two steps, and a draft is always at hand.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
+# torch, numpy and matplotlib are only partly typed.
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -130,7 +134,7 @@ def moved(guesses: Guesses, hole: int, index: int, by: int | None) -> Guesses:
 
 
 def forbid(board: Board, places: Sequence[Place], logits: Tensor) -> None:
-    """Takes away what a mask must not become: specials, line ends in a line, growth at the limit."""
+    """Bans what a mask must not become: specials, line ends in a line, growth at the limit."""
     specials = board.vocabulary.specials
     logits[:, [specials.mask, *specials.banned]] = -torch.inf
     for i, (_, hole, _) in enumerate(places):

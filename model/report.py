@@ -1,5 +1,9 @@
 """From a training run's work folder to a finished model: weights, config, curves and card."""
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
+# torch, numpy and matplotlib are only partly typed.
+
 from __future__ import annotations
 
 import hashlib
@@ -136,9 +140,11 @@ A small masked text-diffusion model of Python source, made to fill holes between
 | | |
 |---|---|
 | parameters | {parameters / 1e6:.2f} M, of which {embedding / 1e6:.2f} M embedding |
-| shape | {shape["layers"]} blocks of width {shape["dim"]}, {shape["heads"]} heads, vocabulary {shape["vocab"]} |
+| shape | {shape["layers"]} blocks of width {shape["dim"]}, {shape["heads"]} heads |
+| vocabulary | {shape["vocab"]} tokens |
 | context | {config["start"]["context"]} tokens around the hole |
-| trained | {state["step"]:,} steps, {state["tokens"] / 1e6:.1f} M tokens, {state["seconds"] / 60:.0f} minutes |
+| trained | {state["step"]:,} steps, {state["tokens"] / 1e6:.1f} M tokens |
+| time spent on steps | {state["seconds"] / 60:.0f} minutes |
 | length of an example | {plan["length"]} tokens, {plan["batch"]} a step |
 {measured}
 ![training curves](curves.png)

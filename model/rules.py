@@ -3,6 +3,10 @@
 Pure functions over the masked positions of one board; they know no network, text or device.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
+# torch, numpy and matplotlib are only partly typed.
+
 from __future__ import annotations
 
 import torch

@@ -1,6 +1,6 @@
-"""A denoiser that plays a script: the seam's stand-in for tests, demonstrations and clients' authors.
+"""A denoiser that plays a script: the seam's stand-in for tests and for authors of clients.
 
-It is a full Denoiser, one draft a step, cancellable between steps, but there is no network in it.
+It is a full Denoiser, one draft a step, cancellable between steps, without a network.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Scripted:
 
     @property
     def card(self) -> Card:
-        return Card("scripted", "1", context=8000, hole_limit=512,
-                    abilities=frozenset({"several-holes", "grow", "re-noise", "drafts"}))  # fmt: skip
+        abilities = frozenset({"several-holes", "grow", "re-noise", "drafts"})
+        return Card("scripted", "1", context=8000, hole_limit=512, abilities=abilities)
 
     async def denoise(self, canvas: Canvas) -> AsyncGenerator[Draft, None]:
         self.seen.append(canvas)

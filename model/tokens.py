@@ -7,8 +7,7 @@ frequent, so a network can choose the layout of a line in one place.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -26,11 +25,14 @@ SPLIT = r"\n+[ \t]*|[ _]?[A-Za-z]+| ?[0-9]{1,3}| ?[^\sA-Za-z0-9_]+|_+|[ \t]+|\s"
 class Tokens:
     """A vocabulary. Ids below `len(SPECIALS)` stand for no text and are never made from text."""
 
-    specials = Specials(MASK, BOS, EOS, EXPAND, DELETE, banned=(PAD, BOS, EOS))
-
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
-        tokenizer.encode_special_tokens = True  # "[mask]" in a user's file is seven plain characters
+        self.bytes_of = tuple(text_bytes(tokenizer))  # of each id; empty for specials
+        self.newlines: Sequence[int] = [i for i, text in enumerate(self.bytes_of) if b"\n" in text]
+        self.specials = Specials(MASK, BOS, EOS, EXPAND, DELETE, banned=(PAD, BOS, EOS))
+        tokenizer.encode_special_tokens = (
+            True  # "[mask]" in a user's file is seven plain characters
+        )
 
     @classmethod
     def from_file(cls, path: Path) -> Tokens:
@@ -44,20 +46,6 @@ class Tokens:
         clean = text.encode("utf-8", "replace").decode("utf-8")
         ids: list[int] = self.tokenizer.encode(clean, add_special_tokens=False).ids
         return ids
-
-    @cached_property
-    def bytes_of(self) -> tuple[bytes, ...]:
-        """The bytes each id stands for, empty for specials."""
-        byte_of = {char: byte for byte, char in byte_alphabet().items()}
-        return tuple(
-            b"" if i < len(SPECIALS) else bytes(byte_of[c] for c in self.tokenizer.id_to_token(i))
-            for i in range(len(self))
-        )
-
-    @cached_property
-    def newlines(self) -> tuple[int, ...]:
-        """The ids whose text holds a line end."""
-        return tuple(i for i, text in enumerate(self.bytes_of) if b"\n" in text)
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """One text an id. A character made of several tokens belongs to the one that ends it; bytes
@@ -88,6 +76,14 @@ def train_tokens(texts: Iterable[str], vocab: int) -> Tokens:
     )
     tokenizer.train_from_iterator(texts, trainer)
     return Tokens(tokenizer)
+
+
+def text_bytes(tokenizer: Tokenizer) -> Iterator[bytes]:
+    """The bytes that each id stands for, in order."""
+    byte_of = {char: byte for byte, char in byte_alphabet().items()}
+    for i in range(tokenizer.get_vocab_size()):
+        chars = "" if i < len(SPECIALS) else tokenizer.id_to_token(i) or ""
+        yield bytes(byte_of[char] for char in chars)
 
 
 def byte_alphabet() -> dict[int, str]:

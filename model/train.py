@@ -5,6 +5,10 @@ the network's checkpoints, the finished folder of weights, curves and card. Time
 learning rate follows the share of the minutes spent, so a run stopped and resumed ends as planned.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
+# torch, numpy and matplotlib are only partly typed.
+
 from __future__ import annotations
 
 import argparse
@@ -19,12 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch.nn import functional
 
-from model.corpus import corpus
+from model.corpus import Source, corpus
 from model.examples import IGNORED, SPARE, Examples
 from model.muon import Muon
 from model.network import Network, Shape
@@ -54,6 +59,8 @@ class Plan:
 
 
 USUAL = Plan()
+
+Rows = npt.NDArray[np.int64]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -108,7 +115,7 @@ def parser() -> argparse.ArgumentParser:
 def prepare(
     plan: Plan, work: Path, exclude: Sequence[Path], limit: int, console: Console
 ) -> Tokens:
-    """Makes `tokenizer.json`, `train.npy`, `heldout.npy` and `corpus.json`, unless they are there."""
+    """Makes `tokenizer.json`, `train.npy`, `heldout.npy` and `corpus.json`, if not there."""
     vocab = SIZES[plan.size].vocab
     facts_path = work / "corpus.json"
     if facts_path.exists():
@@ -120,7 +127,7 @@ def prepare(
             )
         return Tokens.from_file(work / "tokenizer.json")
     console.print("reading the corpus …")
-    sources = []
+    sources: list[Source] = []
     for source in corpus(exclude):
         sources.append(source)
         if limit and len(sources) >= limit:
@@ -133,7 +140,7 @@ def prepare(
     tokens.tokenizer.save(str(work / "tokenizer.json"))
     rng = np.random.default_rng(plan.seed)
     rng.shuffle(learnt)  # type: ignore[arg-type]  # numpy shuffles any mutable sequence
-    counts = {}
+    counts: dict[str, int] = {}
     for name, part in (("train", learnt), ("heldout", [s for s in sources if s.held_out])):
         row = np.concatenate([ids for s in part for ids in [ids_of(tokens, s.text)]] or [[EOS]])
         np.save(work / f"{name}.npy", row.astype(np.uint16))
@@ -181,8 +188,7 @@ def run(plan: Plan, tokens: Tokens, work: Path, device: str, console: Console) -
             rng = np.random.default_rng((plan.seed, state["step"]))
             ids, labels = examples.draw(row, plan.batch, rng)
             set_rates(optimisers, rate_at(state["seconds"] / budget, state["step"], plan))
-            loss = step(forward, optimisers, torch.from_numpy(ids), torch.from_numpy(labels), device)
-            losses.append(loss)
+            losses.append(step(forward, optimisers, ids, labels, device))
             state["step"] += 1
             state["tokens"] += ids.size
             state["seconds"] += time.monotonic() - began
@@ -216,15 +222,15 @@ def run(plan: Plan, tokens: Tokens, work: Path, device: str, console: Console) -
 def step(
     network: Any,
     optimisers: Sequence[torch.optim.Optimizer],
-    ids: torch.Tensor,
-    labels: torch.Tensor,
+    ids: Rows,
+    labels: Rows,
     device: str,
 ) -> float:
     """One optimiser step over a batch; the loss is the mean over all labelled positions."""
-    rows = torch.nonzero(labels.flatten() != IGNORED).flatten()
-    wanted = labels.flatten()[rows].to(device)
+    (rows,) = np.nonzero(labels.ravel() != IGNORED)
+    wanted = torch.from_numpy(labels.ravel()[rows]).to(device)
     with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-        logits = network(ids.to(device), rows=rows.to(device))
+        logits = network(torch.from_numpy(ids).to(device), rows=torch.from_numpy(rows).to(device))
     loss = functional.cross_entropy(logits.float(), wanted)
     loss.backward()
     for optimiser in optimisers:
@@ -273,7 +279,7 @@ class Exam:
         if self.ids is None or self.labels is None:
             return {}
         rows = torch.nonzero(self.labels.flatten() != IGNORED).flatten()
-        logits = torch.cat([part for part in self.logits(network, rows)])
+        logits = torch.cat(list(self.logits(network, rows)))
         wanted = self.labels.flatten()[rows]
         right = logits.argmax(-1) == wanted
         content = wanted > DELETE
@@ -288,7 +294,9 @@ class Exam:
         length = self.ids.shape[1]
         for start in range(0, len(self.ids), 16):
             low, high = start * length, (start + 16) * length
-            yield network(self.ids[start : start + 16], rows=rows[(rows >= low) & (rows < high)] - low)
+            yield network(
+                self.ids[start : start + 16], rows=rows[(rows >= low) & (rows < high)] - low
+            )
 
 
 def resume(
