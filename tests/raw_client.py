@@ -22,13 +22,10 @@ PATIENCE = 60.0  # seconds until a missing message is a failure; a slow machine 
 Message = dict[str, Any]
 
 
-def server_command(**settings: object) -> list[str]:
-    """A server with these settings, started without the command line."""
-    program = (
-        "import sys; from infill.settings import Settings; from lsp.server import serve_stdio; "
-        f"sys.exit(serve_stdio(Settings(**{settings!r}), log_level='debug'))"
-    )
-    return [sys.executable, "-c", program]
+def server_command(model: str = "bundled", *, log_level: str = "debug") -> list[str]:
+    """The server of this checkout, as an editor starts it; other settings go into `initialize`."""
+    launcher = str(ROOT / "infill_lsp.py")
+    return [sys.executable, "-I", launcher, "--model", model, "--log-level", log_level]
 
 
 class RawClient:
@@ -106,7 +103,9 @@ class RawClient:
             try:
                 message = self._arrived.get(timeout=timeout)
             except queue.Empty:
-                raise AssertionError(f"nothing came; before: {self.messages}\n{self.log[-2000:]}") from None
+                raise AssertionError(
+                    f"nothing came; before: {self.messages}\n{self.log[-2000:]}"
+                ) from None
             assert message is not None, f"the server ended\n{self.log[-2000:]}"
             if wanted(message):
                 return message

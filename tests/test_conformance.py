@@ -9,6 +9,8 @@ from __future__ import annotations
 import copy
 import json
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +18,7 @@ import pytest
 from lsprotocol import types
 from lsprotocol.converters import get_converter
 
-from tests.raw_client import Message, RawClient, server_command
+from tests.raw_client import ROOT, Message, RawClient, server_command
 
 URI = "file:///w/a.py"
 TEXT = "def add(a, b):\n    return \n"
@@ -121,6 +123,14 @@ def test_initialize_is_answered_before_any_model_is_loaded() -> None:
         assert client.leave() == 0
 
 
+def test_what_greets_the_editor_loads_no_protocol_types() -> None:
+    """They take half a second to import, and `initialize` must not wait for them."""
+    slow = {"lsprotocol", "pygls", "tree_sitter", "asyncio"}
+    program = f"import sys, lsp.server; print(*(set(sys.modules) & {slow!r}))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == ("", "")
+
+
 def test_a_request_before_initialize_is_refused(fresh: RawClient) -> None:
     for method in ("textDocument/inlineCompletion", "shutdown", "no/such"):
         assert fresh.answer(fresh.request(method, {}))["error"]["code"] == -32002
@@ -188,7 +198,7 @@ SLOW_LOAD = (
 
 @pytest.mark.parametrize("how", ["exit", "end of input"])
 def test_a_model_that_is_still_loading_does_not_keep_the_server(how: str) -> None:
-    with RawClient([*server_command()[:2], SLOW_LOAD]) as client:
+    with RawClient([sys.executable, "-c", SLOW_LOAD]) as client:
         client.initialize()
         assert client.ask("workspace/executeCommand", {"command": "infill.status"})["loading"]
         if how == "exit":
@@ -427,7 +437,7 @@ NOISY = (
 
 
 def test_what_a_library_prints_does_not_reach_the_protocol() -> None:
-    with RawClient([*server_command()[:2], NOISY]) as client:
+    with RawClient([sys.executable, "-c", NOISY]) as client:
         client.initialize()
         client.when_ready()
         client.open(URI, TEXT)

@@ -9,8 +9,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from infill.settings import Settings
+from lsp.greeting import ENCODINGS, greeting_in, welcome
 from lsp.handlers import Server
 from lsp.loading import Load
 from model import Denoiser, ModelError
@@ -19,6 +22,8 @@ from model.scripted import Scripted
 Message = dict[str, Any]
 URI = "file:///w/a.py"
 TEXT = "def add(a, b):\n    return \n"
+
+names = st.sampled_from(["positionEncodings", "workDoneProgress", "uri", "name", "x"])
 
 
 class Output:
@@ -41,8 +46,8 @@ class Output:
 class Client:
     """Speaks to a server in the same event loop."""
 
-    def __init__(self, settings: Settings, load: Load) -> None:
-        self.server = Server(settings, load)
+    def __init__(self, wanted: Settings, load: Load) -> None:
+        self.server = Server(wanted, load)
         self.output = Output()
         self._input: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._next_id = 0
@@ -144,6 +149,24 @@ async def settled(denoiser: Scripted) -> int:
 
 def slow() -> Scripted:
     return Scripted("a + b", seconds_a_step=0.02, steps_a_fill=500)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.just("utf-8"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None)
+@given(json_values, json_values)
+def test_an_editor_is_greeted_whatever_it_says_of_itself(general: object, folders: object) -> None:
+    params = {"capabilities": {"general": general, "window": general}, "workspaceFolders": folders}
+    request = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}
+    greeting = greeting_in(request)
+    assert greeting is not None
+    assert greeting.encoding in ENCODINGS
+    assert welcome(greeting)["id"] == 1
 
 
 async def test_a_fill_is_offered() -> None:
