@@ -236,16 +236,20 @@ def complete_before(tree: Tree, cursor: int) -> bool:
         return False
     if is_complete_word(token) or token.kind == "system_lib_string":
         return True
-    statements = (node for node in token.chain() if node.end == token.end)
-    return any(node.kind.endswith(_STATEMENTS) and _is_complete(node) for node in statements)
+    ending = (node for node in token.chain() if node.end == token.end)
+    statement = next((node for node in ending if node.kind.endswith(_STATEMENTS)), None)
+    return statement is not None and _is_complete(statement)
 
 
 def _is_complete(statement: Node) -> bool:
+    if statement.broken or _inside_header(statement):
+        return False
     # A bare name is a statement to most grammars, but nobody means to write just that.
-    parts = statement.statements
-    whole = (statement.start, statement.end)
-    bare = bool(parts) and parts[0].kind in _NAMES and (parts[0].start, parts[0].end) == whole
-    return not (bare or statement.broken or _inside_header(statement))
+    parts = [part for part in statement.statements if part.end == statement.end]
+    if not parts:
+        return True
+    undefined = parts[-1].kind == "variable_declarator" and parts[-1].field("value") is None
+    return not undefined and (parts[-1].kind not in _NAMES or parts[-1].start > statement.start)
 
 
 def is_complete_word(token: Node) -> bool:

@@ -139,6 +139,8 @@ def _room_at_line_end(tree: Tree, cursor: int, left: str) -> bool:
 def _room_within_line(tree: Tree, cursor: int, left: str, right: str) -> bool:
     if splits_token(tree, cursor) or not (_CLOSERS.fullmatch(right) or _JOINS.match(right)):
         return False
+    if not left.strip() and right[:1].isspace():
+        return False  # the cursor is only on its way through the indentation
     at_word_before_closer = _is_word(left[-1:]) and _CLOSES.match(right) is not None
     return at_word_before_closer or wants_more(tree, cursor)
 
