@@ -79,7 +79,7 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def open_file(home: Path, file: Path, **options: object) -> Neovim:
+def open_file(home: Path, file: Path | None, **options: object) -> Neovim:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     init = init_with(**options)
     return Neovim(PROGRAM, home, init=init, file=file, env={"PATH": path})
@@ -233,10 +233,7 @@ def test_checkhealth_says_what_to_do_about_a_missing_program(home: Path) -> None
 
 
 def test_checkhealth_says_what_is_wrong_with_the_model(home: Path) -> None:
-    file = home / "sample.py"
-    file.write_text("pass\n", encoding="utf-8")
-    with open_file(home, file, model=str(home / "no-weights")) as neovim:
-        neovim.wait_for_client("infill")
+    with open_file(home, None, model=str(home / "no-weights")) as neovim:
         report = neovim.checkhealth("infill")
     assert re.search(r"ERROR model: .*no-weights", report)
 
