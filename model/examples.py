@@ -24,7 +24,7 @@ Ids = list[int]
 class Mix:
     """How examples are made; every number is a share or a count of tokens."""
 
-    scattered: float = 0.3  # examples with single tokens masked all over the window
+    scattered: float = 0.5  # examples with single tokens masked all over the window
     holes: int = 6  # at most this many holes in the others
     tails: float = 0.5  # holes that run to the end of the line
     blocks: float = 0.2  # holes of several lines; the rest lie within a line
@@ -61,7 +61,7 @@ class Examples:
 
     def scattered(self, window: Ids, rng: np.random.Generator) -> tuple[Ids, Ids]:
         """Each token masked with one probability for the whole window."""
-        masked = rng.random(len(window)) < rng.uniform(0.1, 0.5)
+        masked = rng.random(len(window)) < rng.uniform(0.05, 0.4)
         ids = [MASK if m else token for token, m in zip(window, masked, strict=True)]
         labels = [token if m else IGNORED for token, m in zip(window, masked, strict=True)]
         return ids, labels
@@ -131,7 +131,7 @@ def hole(content: Sequence[int], slots: int, rng: np.random.Generator) -> tuple[
         spare = max(0, slots - len(content))
     else:
         spare = int(rng.integers(0, 13))
-    share = 1.0 if rng.random() < 0.5 else rng.random()
+    share = 1.0 if rng.random() < 0.4 else rng.random()
     masked = rng.random(len(content)) < share
     ids = [MASK if m else token for token, m in zip(content, masked, strict=True)]
     labels = [token if m else IGNORED for token, m in zip(content, masked, strict=True)]
