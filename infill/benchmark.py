@@ -36,6 +36,7 @@ class Spot:
 
     document: Document
     cursor: int
+    rest: str = ""  # what was cut away
 
 
 def spots(count: int) -> list[Spot]:
@@ -55,7 +56,8 @@ def source_of(module: str) -> str:
 def spots_in(text: str) -> Iterator[Spot]:
     for match in CUT.finditer(text):
         start, end = match.span("rest")
-        yield Spot(Document(None, "python", text[:start] + text[end:]), start)
+        document = Document(None, "python", text[:start] + text[end:])
+        yield Spot(document, start, match["rest"])
 
 
 async def fill_times(
