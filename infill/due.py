@@ -234,8 +234,8 @@ def complete_before(tree: Tree, cursor: int) -> bool:
     token = token_before(tree, cursor)
     if token is None:
         return False
-    if is_complete_word(token) or token.kind == "system_lib_string":
-        return True
+    if token.kind == "system_lib_string":
+        return True  # the grammar counts the line end as part of an include
     ending = (node for node in token.chain() if node.end == token.end)
     statement = next((node for node in ending if node.kind.endswith(_STATEMENTS)), None)
     return statement is not None and _is_complete(statement)

@@ -114,6 +114,14 @@ def test_signatures_of_other_files_come_first_and_those_named_here_before_all() 
     assert canvas_of(source, len(source), other).texts == ("shelf = Shelf()\nshelf.take(", ")\n")
 
 
+def test_a_header_of_several_lines_is_kept_whole() -> None:
+    body = "        work()\n" * 60
+    source = f"class A:\n    def f(\n        self, x: int\n    ) -> int:\n{body}        ‸\n"
+    before, _ = canvas_of(source, 300).texts
+    header = "class A:\n    def f(\n        self, x: int\n    ) -> int:\n        work()\n"
+    assert before.startswith(header)
+
+
 def test_no_docstring_is_torn_in_two() -> None:
     words = "".join(f"    word {n} of it\n" for n in range(20))
     function = f'def f():\n    """Says.\n\n{words}    """\n    return 1\n\n\n'
