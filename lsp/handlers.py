@@ -183,6 +183,8 @@ def initialized(server: Server, params: types.InitializedParams) -> None:
 
 
 def did_change_configuration(server: Server, params: types.DidChangeConfigurationParams) -> None:
+    if params.settings is None:  # from clients that would rather be asked: it says nothing
+        return
     server.configure(params.settings)
     server.apply_settings()
 

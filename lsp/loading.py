@@ -39,10 +39,11 @@ class Resident:
         A later call, or `close`, makes an earlier one pointless: that returns None and what it
         loaded is closed.
         """
-        self._drop()
+        former = self._taken()
         turn, self.loading = self._turn, True
 
         def in_thread() -> Denoiser | str | None:
+            close(former)  # here, because it may have a step to end
             return self._attempt(name, seed, on_progress) if turn == self._turn else None
 
         loaded = await asyncio.get_running_loop().run_in_executor(self._thread, in_thread)
@@ -57,14 +58,15 @@ class Resident:
         return self.failure
 
     def close(self) -> None:
-        self._drop()
+        close(self._taken())
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _drop(self) -> None:
+    def _taken(self) -> Denoiser | None:
+        """The denoiser, which is nobody's model from here on."""
         self._turn += 1
         former, self.denoiser = self.denoiser, None
         self.failure, self.loading = None, False
-        close(former)
+        return former
 
     def _attempt(self, name: str, seed: int, on_progress: Progress) -> Denoiser | str:
         self.busy = True

@@ -17,7 +17,7 @@ from infill.settings import Settings
 from lsp.loading import Load, Resident
 from lsp.newest import Newest
 from lsp.sync import Documents, Snapshot
-from model import Canvas, Draft
+from model import Canvas, Draft, ModelError
 from model.load import Progress
 
 
@@ -65,7 +65,11 @@ class Session:
             invoked=question.invoked,
             watch=self._saw,
         )
-        fill = await self._newest.run(uri, work)
+        try:
+            fill = await self._newest.run(uri, work)
+        except ModelError as error:
+            self.resident.failure = str(error)
+            raise
         if fill is None or self.documents.get(uri) is not question.snapshot:
             return None
         self._last[uri] = fill

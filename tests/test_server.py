@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,9 +72,13 @@ class Client:
         self.send({"id": self._next_id, "method": method, "params": params})
         return self._next_id
 
-    def inline(self, line: int = 1, character: int = 11) -> int:
+    def open(self, uri: str, text: str = TEXT) -> None:
+        item = {"uri": uri, "languageId": "python", "version": 1, "text": text}
+        self.notify("textDocument/didOpen", {"textDocument": item})
+
+    def inline(self, line: int = 1, character: int = 11, uri: str = URI) -> int:
         position = {"line": line, "character": character}
-        params = {"textDocument": {"uri": URI}, "position": position, "context": {"triggerKind": 2}}
+        params = {"textDocument": {"uri": uri}, "position": position, "context": {"triggerKind": 2}}
         return self.request("textDocument/inlineCompletion", params)
 
     def insert(self, version: int, text: str, line: int = 1, character: int = 11) -> None:
@@ -126,8 +131,7 @@ async def client(
     params = {"capabilities": capabilities or {}, "initializationOptions": options}
     await client.answer(client.request("initialize", params))
     client.notify("initialized", {})
-    item = {"uri": URI, "languageId": "python", "version": 1, "text": TEXT}
-    client.notify("textDocument/didOpen", {"textDocument": item})
+    client.open(URI)
     await until(lambda: len(client.server.session.documents) == 1)
     await until(lambda: not client.server.session.resident.loading)
     yield client
@@ -194,12 +198,9 @@ async def test_a_superseded_request_is_answered_before_the_newer_one_is_done() -
 
 async def test_requests_for_different_documents_do_not_disturb_each_other() -> None:
     async with client(Scripted("a + b", seconds_a_step=0.01)) as c:
-        item = {"uri": URI + "x", "languageId": "python", "version": 1, "text": TEXT}
-        c.notify("textDocument/didOpen", {"textDocument": item})
+        c.open(URI + "x")
         first = c.inline()
-        params = {"textDocument": {"uri": URI + "x"}, "position": {"line": 1, "character": 11},
-                  "context": {"triggerKind": 2}}  # fmt: skip
-        second = c.request("textDocument/inlineCompletion", params)
+        second = c.inline(uri=URI + "x")
         assert await c.texts(first) == ["a + b"]
         assert await c.texts(second) == ["a + b"]
 
@@ -328,6 +329,7 @@ async def test_a_model_that_breaks_while_it_works_is_one_message_and_null() -> N
             assert await c.texts(c.inline()) is None
         (shown,) = c.shown()
         assert "out of memory: close something" in shown
+        assert c.server.session.status()["failure"] == "out of memory: close something"
 
 
 async def test_a_bug_is_an_error_without_traceback_and_the_server_lives(
@@ -357,8 +359,7 @@ async def test_while_the_model_loads_requests_get_null() -> None:
     serving = asyncio.create_task(c.server.serve(c.bodies(), c.output))
     await c.answer(c.request("initialize", {"capabilities": {}}))
     c.notify("initialized", {})
-    item = {"uri": URI, "languageId": "python", "version": 1, "text": TEXT}
-    c.notify("textDocument/didOpen", {"textDocument": item})
+    c.open(URI)
     assert await c.texts(c.inline()) is None
     status = await c.answer(c.request("workspace/executeCommand", {"command": "infill.status"}))
     assert status["result"]["loading"] is True
@@ -428,6 +429,8 @@ async def test_settings_can_change_at_any_time() -> None:
         c.notify("workspace/didChangeConfiguration", {"settings": {"infill": {"enabled": False}}})
         assert await c.texts(c.inline()) == []
         assert c.server.session.settings.max_lines == 3
+        c.notify("workspace/didChangeConfiguration", {"settings": None})
+        assert await c.texts(c.inline()) == []
         c.notify("workspace/didChangeConfiguration", {"settings": {}})
         assert await c.texts(c.inline()) == ["a + b"]
 
@@ -450,13 +453,36 @@ async def test_why_tells_how_the_last_request_ended() -> None:
         assert (await why(c, URI))["reason"] == "disabled"
 
 
+async def test_the_ignore_files_of_the_folder_that_holds_the_document_count(tmp_path: Path) -> None:
+    outer, inner = tmp_path, tmp_path / "inner"
+    inner.mkdir()
+    (inner / ".infillignore").write_text("a.py\n")
+
+    async with client(Scripted("a + b")) as c:
+        for folder, name, offered in [
+            (outer, "a.py", ["a + b"]),
+            (inner, "b.py", ["a + b"]),
+            (inner, "a.py", []),
+        ]:
+            c.server.folders = []
+            event = {"added": [{"uri": f.as_uri(), "name": ""} for f in (outer, inner)],
+                     "removed": []}  # fmt: skip
+            c.notify("workspace/didChangeWorkspaceFolders", {"event": event})
+            uri = (folder / name).as_uri()
+            c.open(uri)
+            assert await c.texts(c.inline(uri=uri)) == offered, uri
+        assert c.server.session.why(uri)["reason"] == "ignored"
+        event = {"added": [], "removed": [{"uri": outer.as_uri(), "name": ""}]}
+        c.notify("workspace/didChangeWorkspaceFolders", {"event": event})
+        await until(lambda: c.server.folders == [inner.as_uri()])
+
+
 async def test_open_files_of_the_same_language_are_context_unless_switched_off() -> None:
     for other_files in (True, False):
         denoiser = Scripted("a + b")
         async with client(denoiser, {"other_files": other_files}) as c:
             text = "def helper_from_elsewhere(x):\n    return x\n"
-            item = {"uri": "file:///w/b.py", "languageId": "python", "version": 1, "text": text}
-            c.notify("textDocument/didOpen", {"textDocument": item})
+            c.open("file:///w/b.py", text)
             await c.texts(c.inline())
             (canvas,) = denoiser.seen
             assert any("helper_from_elsewhere" in t for t in canvas.texts) == other_files
