@@ -41,7 +41,7 @@ def settings_from(
                 f"unknown setting {name!r} was ignored; known are {', '.join(sorted(known))}"
             )
             continue
-        wanted = type(getattr(Settings(), name))
+        wanted: type[Any] = type(getattr(Settings(), name))
         number_for_float = wanted is float and type(value) is int
         if type(value) is not wanted and not number_for_float:
             complaints.append(
