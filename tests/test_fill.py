@@ -400,6 +400,22 @@ async def test_of_several_holes_the_broken_one_is_mended_alone() -> None:
     assert again.filled(("x +",)) == text
 
 
+async def test_each_hole_is_judged_among_the_fills_of_the_others() -> None:
+    source = "def f():\n    __HOLE__\n    __HOLE__\n"
+    text, fills, _ = await jointly(("a()", "a()"), source)
+    assert text == "def f():\n    __HOLE__\n    a()\n"
+    assert [fill.reason for fill in fills] == [Reason.REPEATS_LINE, None]
+
+
+async def test_a_hole_is_mended_beside_what_the_others_have_become() -> None:
+    def script(canvas: Canvas) -> tuple[str, ...]:
+        return ("x +",) if len(canvas.holes) == 1 else ("return x 1", "<|mask|>")
+
+    text, _, denoiser = await jointly((), denoiser=Scripted(script))
+    assert text == SEVERAL.replace("...", "return x + 1", 1)
+    assert denoiser.seen[1].filled(("x +",)) == text
+
+
 async def test_holes_that_break_the_file_are_left_as_they_were() -> None:
     text, fills, _ = await jointly(("return x 1", "return f(x)"))
     assert text == SEVERAL[:20] + SEVERAL[20:].replace("...", "return f(x)")

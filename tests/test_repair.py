@@ -60,6 +60,7 @@ def test_what_parses_no_worse_does_not_offend(source: str, fill: str) -> None:
         ("f(‸1‸)\n", "a=1, b", "a=1, b"),
         ("‸x‸ = 1\n", "2", "2"),
         ("x = ‸1‸\n", "print 1", "print"),
+        ("x = ‸\n", "f(", "f("),  # still one error, but one that swallows more
     ],
 )
 def test_what_parses_worse_is_found_in_the_fill(source: str, fill: str, stretch: str) -> None:
@@ -69,6 +70,7 @@ def test_what_parses_worse_is_found_in_the_fill(source: str, fill: str, stretch:
 @pytest.mark.parametrize(
     ("language", "source", "fill", "stretch"),
     [
+        ("c", "int x = ‸1‸;\n", "(1", "1"),
         ("rust", "fn f() { let x = ‸1‸; }\n", "2 3", "3"),
         ("javascript", "let x = ‸1‸;\n", "=> 2", "=>"),
         ("json", '{"a": ‸1‸}\n', "[1, }", "[1, }"),

@@ -195,6 +195,7 @@ def test_a_line_of_the_same_words_in_another_block_is_no_repetition() -> None:
         ("f(‸)\n", "a] + b", Reason.UNBALANCED),
         ("f(‸)\n", 'g(")")', 'g(")")'),
         ("f(‸)\n", '"a', Reason.UNBALANCED),
+        ("x = ‸\n", '"a', Reason.UNBALANCED),
         ("f(‸)\n", "a  # and b", Reason.UNBALANCED),
         ('f("‸")\n', "a (", "a ("),
         ('f("‸")\n', 'a", "b', 'a", "b'),
@@ -214,6 +215,7 @@ def test_brackets_and_quotes_match_the_text_around(
     [
         ("rust", "fn f(x: ‸) {}\n", "&'a str", "&'a str"),
         ("c", "f(‸);\n", "')');", "')'"),
+        ("c", "void f() { ‸ }\n", "g(a", Reason.UNBALANCED),
         ("javascript", "f(‸);\n", "`(`);", "`(`"),
         ("javascript", "f(‸);\n", "g(); // (", Reason.UNBALANCED),
         ("shellscript", "case x in\n‸\nesac\n", "a) echo;;", "a) echo;;"),
