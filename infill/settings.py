@@ -41,7 +41,8 @@ def settings_from(
                 f"unknown setting {name!r} was ignored; known are {', '.join(sorted(known))}"
             )
             continue
-        wanted: type[Any] = type(getattr(Settings(), name))
+        default: object = getattr(Settings(), name)
+        wanted = type(default)
         number_for_float = wanted is float and type(value) is int
         if type(value) is not wanted and not number_for_float:
             complaints.append(
@@ -49,5 +50,5 @@ def settings_from(
                 f"not {type(value).__name__} ({value!r}); it stays {getattr(settings, name)!r}"
             )
             continue
-        accepted[name] = wanted(value)
+        accepted[name] = float(value) if number_for_float else value
     return dataclasses.replace(settings, **accepted), complaints
