@@ -15,6 +15,7 @@ from infill.languages import language_named
 from infill.syntax import WINDOW, Definition, Outline, parse, window_round
 
 HEAD = 20_000  # characters of a very large file that are searched for its imports
+NEIGHBOURS = 100  # signatures: more of them fit into no budget
 LONGEST = 400  # characters: a longer signature tells less than it takes
 
 _WORD = re.compile(r"[^\W\d]\w+")
@@ -32,13 +33,14 @@ class Landmarks:
 def landmarks_of(text: str, language: str, place: int, near: str) -> Landmarks:
     """The landmarks for a hole at `place`. Imports of names that `near` uses come first."""
     outline = _outline_round(text, language, place)
-    enclosing, siblings = _scopes(outline.definitions, place)
+    enclosing = _enclosing(text, language, outline.definitions, place)
+    siblings = _siblings(outline.definitions, enclosing)
+    siblings = sorted(siblings, key=lambda it: abs(it.start - place))[:NEIGHBOURS]
     headers = [_header(text, it) for it in enclosing] or list(_headers_by_indent(text, place))
     words = set(_WORD.findall(near))
     imports = [_whole_lines(text, start, end) for start, end in outline.imports]
     imports.sort(key=lambda lines: words.isdisjoint(_WORD.findall(text[slice(*lines)])))
     used = sum(not words.isdisjoint(_WORD.findall(text[slice(*lines)])) for lines in imports)
-    siblings.sort(key=lambda it: abs(it.start - place))
     signatures = [_header(text, it) for it in siblings]
     ranked = [*headers, *imports[:used], *signatures, *imports[used:]]
     borders = sorted(_line_start(text, it.start) for it in (*enclosing, *siblings))
@@ -130,20 +132,31 @@ def _outline_round(text: str, language: str, place: int) -> Outline:
     )
 
 
-def _scopes(
-    definitions: Sequence[Definition], place: int
-) -> tuple[list[Definition], list[Definition]]:
-    """Those round the place, and those that stand in one of these or at the top."""
-    enclosing: list[Definition] = []
-    siblings: list[Definition] = []
-    inside_until = 0
-    for definition in definitions:
-        if definition.start < place <= definition.end:
-            enclosing.append(definition)
-        elif definition.start >= inside_until:
-            siblings.append(definition)
-            inside_until = definition.end
-    return enclosing, siblings
+def _enclosing(
+    text: str, language: str, definitions: Sequence[Definition], place: int
+) -> list[Definition]:
+    before = [it for it in definitions if it.start < place]
+    row = language_named(language)
+    if row is None or row.closers or not before:
+        return [it for it in before if place <= it.end]
+    # Where indentation alone ends a body, a new line at its end belongs to it, if far enough in.
+    last = before[-1].start
+    candidates = [it for it in before if it.start <= last < it.end]
+    return [it for it in candidates if place <= it.end or _goes_on(text, it, place)]
+
+
+def _goes_on(text: str, definition: Definition, place: int) -> bool:
+    depth = definition.start - _line_start(text, definition.start)
+    lines = text[definition.end : place].split("\n")[1:]
+    written = [line for line in lines[:-1] if line.strip()] + lines[-1:]
+    return all(_depth(line + ".") > depth for line in written)
+
+
+def _siblings(
+    definitions: Sequence[Definition], enclosing: Sequence[Definition]
+) -> list[Definition]:
+    """Those that stand directly in what encloses the place, or at the top."""
+    return list(_outermost([it for it in definitions if it not in enclosing]))
 
 
 def _headers_by_indent(text: str, place: int) -> Iterator[Lines]:
