@@ -43,12 +43,13 @@ def settings_from(
             continue
         default: object = getattr(Settings(), name)
         wanted = type(default)
-        number_for_float = wanted is float and type(value) is int
-        if type(value) is not wanted and not number_for_float:
+        if wanted is float and type(value) is int:
+            value = float(value)
+        if type(value) is not wanted:
             complaints.append(
                 f"setting {name!r} must be of type {wanted.__name__}, "
                 f"not {type(value).__name__} ({value!r}); it stays {getattr(settings, name)!r}"
             )
             continue
-        accepted[name] = float(value) if number_for_float else value
+        accepted[name] = value
     return dataclasses.replace(settings, **accepted), complaints
