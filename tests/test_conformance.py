@@ -6,9 +6,11 @@ should send.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +20,8 @@ import pytest
 from lsprotocol import types
 from lsprotocol.converters import get_converter
 
-from tests.raw_client import ROOT, Message, RawClient, server_command
+from lsp.stdio import framed
+from tests.raw_client import PATIENCE, ROOT, Message, RawClient, server_command
 
 URI = "file:///w/a.py"
 TEXT = "def add(a, b):\n    return \n"
@@ -187,6 +190,38 @@ def test_an_input_that_ends_within_a_frame_ends_the_server(fresh: RawClient) -> 
     fresh.send_bytes(b'Content-Length: 100\r\n\r\n{"jsonrpc"')
     fresh.stdin.close()
     assert fresh.wait() == 1
+
+
+def test_a_client_that_no_longer_reads_ends_the_server() -> None:
+    def sent(msg_id: int, method: str) -> None:
+        message = {"jsonrpc": "2.0", "id": msg_id, "method": method, "params": INITIALIZE}
+        process.stdin.write(framed(json.dumps(message).encode()))
+        process.stdin.flush()
+
+    pipe = subprocess.PIPE
+    with subprocess.Popen(scripted(), stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        assert process.stdin
+        assert process.stdout
+        sent(1, "initialize")
+        process.stdout.readline()
+        process.stdout.close()
+        with contextlib.suppress(BrokenPipeError):
+            for msg_id in range(2, 5):
+                sent(msg_id, "no/such")
+        assert process.wait(PATIENCE) == 1
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
+def test_ctrl_c_ends_the_server_without_a_traceback(fresh: RawClient) -> None:
+    fresh.initialize()
+    assert is_alive(fresh)
+    fresh.process.send_signal(signal.SIGINT)
+    assert fresh.wait() == 130
+    for reader in fresh._readers:
+        reader.join()
+    assert "Traceback" not in fresh.log
 
 
 SLOW_LOAD = (

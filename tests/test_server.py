@@ -266,6 +266,21 @@ async def test_the_request_is_answered_for_the_text_it_was_made_for() -> None:
         assert all("later" not in text for canvas in denoiser.seen for text in canvas.texts)
 
 
+async def test_what_was_answered_leaves_nothing_behind() -> None:
+    async with client(Scripted("a + b")) as c:
+
+        async def rounds(versions: range) -> int:
+            for version in versions:
+                c.insert(version, " ")
+                cancelled = c.inline()
+                c.cancel(cancelled)
+                await c.answer(cancelled)
+                await c.answer(c.inline())
+            return len(c.server.protocol._request_futures)
+
+        assert await rounds(range(2, 10)) == await rounds(range(10, 50))
+
+
 async def test_shutdown_answers_what_is_in_flight_as_cancelled() -> None:
     denoiser = slow()
     async with client(denoiser) as c:
