@@ -37,16 +37,21 @@ def landmarks_of(text: str, language: str, place: int, near: str) -> Landmarks:
     siblings = _siblings(outline.definitions, enclosing)
     siblings = sorted(siblings, key=lambda it: abs(it.start - place))[:NEIGHBOURS]
     headers = [_header(text, it) for it in enclosing] or list(_headers_by_indent(text, place))
-    words = set(_WORD.findall(near))
-    imports = [_whole_lines(text, start, end) for start, end in outline.imports]
-    imports.sort(key=lambda lines: words.isdisjoint(_WORD.findall(text[slice(*lines)])))
-    used = sum(not words.isdisjoint(_WORD.findall(text[slice(*lines)])) for lines in imports)
-    signatures = [_header(text, it) for it in siblings]
-    ranked = [*headers, *imports[:used], *signatures, *imports[used:]]
+    used, unused = _imports(text, outline, set(_WORD.findall(near)))
+    ranked = [*headers, *used, *(_header(text, it) for it in siblings), *unused]
+    short = dict.fromkeys(it for it in ranked if it[1] - it[0] <= LONGEST)
     borders = sorted(_line_start(text, it.start) for it in (*enclosing, *siblings))
-    return Landmarks(
-        tuple(dict.fromkeys(it for it in ranked if it[1] - it[0] <= LONGEST)), tuple(borders)
-    )
+    return Landmarks(tuple(short), tuple(borders))
+
+
+def _imports(text: str, outline: Outline, words: set[str]) -> tuple[list[Lines], list[Lines]]:
+    """The imports that name one of the words, and the others."""
+    used: list[Lines] = []
+    unused: list[Lines] = []
+    for start, end in outline.imports:
+        named = not words.isdisjoint(_WORD.findall(text[start:end]))
+        (used if named else unused).append(_whole_lines(text, start, end))
+    return used, unused
 
 
 def out_of_strings(text: str, language: str, place: int, cut: int) -> int:

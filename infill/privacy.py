@@ -23,12 +23,12 @@ IGNORE_FILES = (".gitignore", ".infillignore")  # in one folder the second has t
 
 _SECRET_NAMES = (
     *(".env*", "*.env", ".netrc", "_netrc", ".pgpass", ".npmrc", ".pypirc"),
-    *("*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.ppk", "*.asc"),
-    *("id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", "credentials*", "secrets.*", "secret.*"),
+    *("*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.ppk"),
+    *("id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", "credentials*", "secrets.*"),
     *("*.tfvars", "*.tfvars.json", "*.tfstate", ".git-credentials", ".htpasswd", ".dockercfg"),
-    *(".vault-token", "*.ovpn", ".my.cnf", "kubeconfig"),
+    *(".vault-token", "*.ovpn", ".my.cnf", "kubeconfig", "secret.y*ml"),
 )
-_SECRET_FOLDERS = frozenset((".git", ".ssh", ".aws", ".gnupg", ".kube", ".docker", ".azure"))
+_SECRET_FOLDERS = frozenset((".git", ".ssh", ".aws", ".gnupg", ".kube"))
 _TOKENS = {
     start: re.compile(re.escape(start) + rest)
     for start, rest in (
