@@ -17,12 +17,13 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from infill.diff import diff_of
 from infill.document import Document
-from infill.fill import Fill, Watch, applied, fill_at, fill_holes
+from infill.fill import Edit, Fill, Watch, applied, fill_at, fill_holes
 from infill.hole import holes_in
 from infill.memory import Memory
 from infill.settings import Settings
-from infill.show import Screen, coloured, diff_of
+from infill.show import Screen, coloured
 from infill.source import (
     InputError,
     line_starts,
@@ -38,6 +39,9 @@ from model import Denoiser, Hole
 
 PATIENCE_MS = 120_000  # nobody is typing meanwhile; a slow machine may take its time
 
+MOST = 64  # holes filled in one go: each costs a parse or two of the file
+TOGETHER = 8  # holes on one canvas; more would leave each too little of what the model can see
+
 
 @dataclass(frozen=True, slots=True)
 class Filled:
@@ -50,8 +54,9 @@ class Filled:
     model: str
 
     @property
-    def count(self) -> int:
-        return sum(fill.edit is not None for _, fill in self.holes)
+    def edits(self) -> list[Edit]:
+        """In file order, for the file as it was."""
+        return [fill.edit for _, fill in self.holes if fill.edit]
 
 
 def fill_file(
@@ -66,8 +71,12 @@ def fill_file(
     path, position = place_from(place)
     source = source_at(path)
     document = Document(path.resolve(), language_of(path), source.text)
-    holes = asked_for(document, path, position)
     stderr = console()
+    holes = asked_for(document, path, position)
+    if len(holes) > MOST:
+        said = f"{path} has {len(holes)} holes; the first {MOST} are filled, run again for more"
+        stderr.print(Text(said), soft_wrap=True)
+        holes = holes[:MOST]
     settings = replace(settings, deadline_ms=PATIENCE_MS)
     with loaded(settings, stderr) as denoiser:
         fill = partial(fill_document, document, holes, denoiser, settings, at=position is not None)
@@ -76,12 +85,12 @@ def fill_file(
     if as_json:
         print_json(as_object(path, document, filled))
     else:
-        print_diff(diff_of(str(path), document.text, filled.text))
+        print_diff(diff_of(str(path), document.text, filled.edits))
     explain(path, document, filled, stderr)
-    if write and filled.count:
+    if write and filled.edits:
         write_back(source, filled.text)
         stderr.print(Text(f"wrote {path}"), style="green", soft_wrap=True)
-    return 0 if filled.count else 1
+    return 0 if filled.edits else 1
 
 
 def asked_for(document: Document, path: Path, position: tuple[int, int] | None) -> tuple[Hole, ...]:
@@ -150,8 +159,9 @@ def batches_of(holes: Sequence[Hole], reach: int) -> list[list[Hole]]:
     """Holes that one canvas can hold stand together: those at most `reach` characters apart."""
     batches: list[list[Hole]] = []
     for hole in holes:
-        if batches and hole.end - batches[-1][0].start <= reach:
-            batches[-1].append(hole)
+        last = batches[-1] if batches else []
+        if last and hole.end - last[0].start <= reach and len(last) < TOGETHER:
+            last.append(hole)
         else:
             batches.append([hole])
     return batches
@@ -159,7 +169,7 @@ def batches_of(holes: Sequence[Hole], reach: int) -> list[list[Hole]]:
 
 def root_of(document: Document) -> Path:
     """The project that the file belongs to, for its ignore files."""
-    folders = Path(document.path or ".").parents
+    folders = Path(document.path or "unsaved").absolute().parents
     return next((folder for folder in folders if (folder / ".git").exists()), folders[0])
 
 
@@ -202,7 +212,7 @@ def explain(path: Path, document: Document, filled: Filled, to: Console) -> None
             to.print(Text(f"{place}: not filled: {fill.reason.explanation}"), soft_wrap=True)
     to.print(
         Text(
-            f"{filled.count} of {len(filled.holes)} holes filled "
+            f"{len(filled.edits)} of {len(filled.holes)} holes filled "
             f"in {filled.steps} steps and {filled.ms:.0f} ms by {filled.model}"
         ),
         style="dim",

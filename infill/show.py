@@ -6,22 +6,21 @@ Settled text is bright, a guess is dim, and what is still noise stands as one fi
 from __future__ import annotations
 
 import asyncio
-import difflib
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 
 from rich.console import Console
 from rich.live import Live
 from rich.panel import Panel
 from rich.text import Text
 
-from infill.source import LINE_END, line_starts
+from infill.source import LINE_END
 from model import Canvas, Draft, Piece
 
 MASK = "░"
 NOISE = 0.2  # a guess less sure than this is shown as noise; chosen by looking
 PACE = 0.08  # seconds a frame stays at least; faster, the eye sees nothing resolve
+FIRST = 0.4  # seconds for the canvas as it was before the first step, to find the holes in it
 SURROUNDINGS = 4  # lines of fixed text shown beside a hole, where the terminal has room
 
 SETTLED, GUESS, NOISY = "bold bright_green", "dim", "cyan"
@@ -56,7 +55,7 @@ class Screen:
                     continue
                 for canvas, draft in unfolded(*frame):
                     live.update(view_of(canvas, draft, self.title, self.console), refresh=True)
-                    await asyncio.sleep(PACE)
+                    await asyncio.sleep(PACE if draft.step else FIRST)
 
     @contextmanager
     def _live(self) -> Generator[Live | None]:
@@ -132,21 +131,6 @@ def shortened(text: str, lines: int) -> str:
     if len(rows) <= 2 * lines + 3:
         return text
     return "\n".join([*rows[: lines + 1], "  ⋯", *rows[-lines - 1 :]])
-
-
-def diff_of(name: str, old: str, new: str) -> list[str]:
-    """A unified diff that `patch` takes, each line with its own line end."""
-    lines = difflib.unified_diff(lines_of(old), lines_of(new), name, name)
-    return [
-        line if LINE_END.search(line) else f"{line}\n\\ No newline at end of file\n"
-        for line in lines
-    ]
-
-
-def lines_of(text: str) -> list[str]:
-    """Split where editors split, and nowhere else, each line with its end."""
-    starts = [*line_starts(text), len(text)]
-    return [text[start:end] for start, end in pairwise(starts) if start < end]
 
 
 def coloured(diff: Iterable[str]) -> Text:

@@ -1,0 +1,217 @@
+"""`infill-lsp eval`: tasks in, honest numbers out; and the sandbox that runs what a model wrote."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from infill.evaluate import Answer, Row, own_solution, pipeline, report_of, row_of, rows_of
+from infill.sandbox import outcome_of
+from infill.settings import Settings
+from infill.source import InputError
+from infill.suite import Task, tasks_in
+from infill.terminal import percentile
+from lsp.command import run
+from model.scripted import Scripted
+
+ADD = Task(
+    "tiny/add",
+    prompt="def add(a, b):\n    return ",
+    suffix="\n",
+    canonical_solution="a + b",
+    test="def check(candidate):\n    assert candidate(2, 3) == 5\n",
+    entry_point="add",
+)
+BLOCK = Task(
+    "tiny/block",
+    prompt="def largest(items):\n    best = items[0]\n",
+    suffix="    return best\n",
+    canonical_solution="    for item in items:\n        best = max(best, item)\n",
+    test="def check(candidate):\n    assert candidate([1, 3, 2]) == 3\n",
+    entry_point="largest",
+)
+SETTINGS = Settings(deadline_ms=60_000)
+
+
+def suite_at(path: Path, *tasks: Task) -> Path:
+    text = "".join(json.dumps(asdict(task)) + "\n" for task in tasks)
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    return path
+
+
+@pytest.mark.parametrize("name", ["tiny.jsonl", "tiny.jsonl.gz"])
+def test_the_suites_own_solutions_pass(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suite = suite_at(tmp_path / name, ADD, BLOCK)
+    assert run(["eval", str(suite), "--gold", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["tasks"], report["pass@1"], report["exact"], report["parses"]) == (2, 1, 1, 1)
+    assert (report["length_error_characters"], report["length_error_lines"]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "passed", "exact", "shown"),
+    [
+        ("a + b", True, True, True),
+        ("b + a", True, False, True),  # right without being the same
+        ("a - b", False, False, True),
+        ("", False, False, False),
+    ],
+)
+async def test_a_fill_is_scored_by_what_it_does(
+    text: str, passed: bool, exact: bool, shown: bool
+) -> None:
+    (row,) = await rows_of([ADD], pipeline(Scripted(text), SETTINGS))
+    assert (row.passed, row.exact, row.shown) == (passed, exact, shown)
+    assert (row.reason is None) == shown
+    assert row.gold_parses
+
+
+async def test_rows_come_in_the_order_of_the_tasks() -> None:
+    tasks = [replace(ADD, task_id=str(i)) for i in range(5)]
+    seen: list[str] = []
+    rows = await rows_of(tasks, own_solution, lambda row: seen.append(row.task_id))
+    assert [row.task_id for row in rows] == seen == ["0", "1", "2", "3", "4"]
+
+
+def test_a_report_counts_each_thing_where_it_belongs() -> None:
+    def row(text: str | None) -> Row:
+        reason = None if text is not None else "empty"
+        answer = Answer(text, ADD.completed(text or ""), reason, 0.5, 4, 10.0)
+        return row_of(ADD, answer)
+
+    rows = [row("a + b"), row("a -"), row("a +\\\n b"), row(None)]
+    report = report_of(rows)
+    assert report["pass@1"] == 0.5
+    assert report["precision"] == round(2 / 3, 4)
+    assert report["exact"] == 0.25
+    assert report["parses"] == 0.75  # with nothing shown, `return` alone is valid
+    assert report["shown_parses"] == round(2 / 3, 4)
+    assert report["shown_where_parsed_before"] == 3
+    assert report["empty"] == 0.25
+    assert report["length_error_characters"] == round((0 + 2 + 2) / 3, 4)
+    assert report["length_error_lines"] == round(1 / 3, 4)
+    assert report["reasons"] == {"empty": 1}
+
+
+def test_samples_are_a_row_for_each_task(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suite, samples = suite_at(tmp_path / "tiny.jsonl", ADD, BLOCK), tmp_path / "rows.jsonl"
+    arguments = ["eval", str(suite), "--model", "scripted:a + b", "--samples", str(samples)]
+    assert run([*arguments, "--limit", "1"]) == 0
+    (row,) = map(json.loads, samples.read_text().splitlines())
+    assert (row["task_id"], row["text"], row["passed"]) == ("tiny/add", "a + b", True)
+    out = capsys.readouterr().out
+    assert "pass@1" in out
+    assert "100.0%" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("x.jsonl.gz", b"no gzip", "is not a whole gzip file"),
+        ("x.jsonl.gz", gzip.compress(b"x" * 999)[:-9], "is not a whole gzip file"),
+        ("x.jsonl", b"", "holds no tasks"),
+        ("x.jsonl", b"{}\n", "row 1 lacks text for task_id, prompt, suffix"),
+        ("x.jsonl", json.dumps(asdict(ADD)).encode() + b"\n\nnope\n", "row 3 is not JSON"),
+        ("x.jsonl", b'"text"\n', "row 1 is not a JSON object"),
+        ("x.jsonl", b"\xff\n", "row 1 is not JSON"),
+        ("x.jsonl", json.dumps(asdict(replace(ADD, entry_point="a; b"))).encode(), "is no name"),
+    ],
+)
+def test_a_bad_suite_is_said_and_ends_with_2(
+    name: str, content: bytes, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert run(["eval", str(tmp_path / name), "--gold"]) == 2
+    out, err = capsys.readouterr()
+    assert complaint in err
+    assert out == ""
+
+
+def test_a_suite_or_a_folder_for_samples_that_is_missing_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["eval", str(tmp_path / "none.jsonl")]) == 2
+    assert "there is no file" in capsys.readouterr().err
+    assert run(["eval", str(tmp_path)]) == 2
+    assert "cannot read" in capsys.readouterr().err
+    suite = suite_at(tmp_path / "tiny.jsonl", ADD)
+    assert run(["eval", str(suite), "--gold", "--samples", str(tmp_path / "no" / "rows")]) == 2
+    assert "cannot write" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("program", "passed", "trouble"),
+    [
+        ("assert True", True, ""),
+        ("assert False, 'no'", False, "AssertionError: no"),
+        ("import sys; sys.exit(0)", False, "ended early with status 0"),
+        ("import os; os._exit(0)", False, "ended early with status 0"),
+        ("def f(:", False, "SyntaxError"),
+        ("input()", False, "EOFError"),
+        ("import os; assert os.listdir() == []", True, ""),  # an empty folder
+        ("import os; assert 'HOME' not in os.environ", True, ""),
+        ("import infill", False, "No module named 'infill'"),
+        ("open('big', 'w').write('x' * (2 << 20))", False, "File too large"),
+        ("bytearray(2 << 30)", False, "MemoryError"),
+        ("while True: pass", False, "stopped by SIG"),
+        ("import time; time.sleep(60)", False, "took longer than 3 s"),
+    ],
+)
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not know all the limits")
+def test_the_sandbox_lets_a_program_end_well_or_stops_it(
+    program: str, passed: bool, trouble: str
+) -> None:
+    outcome = outcome_of(program, cpu_seconds=1, wall_seconds=3)
+    assert (outcome.passed, trouble in outcome.trouble) == (passed, True), outcome
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_nothing_that_a_program_started_is_left(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    program = (
+        "import os, time\n"
+        f"if os.fork() == 0:\n    open({str(note)!r}, 'w').write(str(os.getpid()))\n"
+        "    time.sleep(60)\n"
+        f"while not os.path.exists({str(note)!r}): time.sleep(0.01)\n"
+    )
+    assert outcome_of(program).passed
+    pid = note.read_text()
+    for _ in range(500):  # a killed process stays a zombie until its parent looks
+        status = Path(f"/proc/{pid}/status")
+        if not status.exists() or "\nState:\tZ" in status.read_text():
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"process {pid} is still there")
+
+
+def test_a_percentile_is_one_of_the_values() -> None:
+    assert percentile([], 50) is None
+    assert percentile([3.0], 90) == 3.0
+    assert percentile([4.0, 1.0, 3.0, 2.0], 50) == 2.0
+    assert percentile(range(1, 11), 90) == 9
+
+
+@pytest.mark.skipif(
+    "INFILL_EVAL_SINGLE_LINE" not in os.environ, reason="INFILL_EVAL_SINGLE_LINE names no suite"
+)
+async def test_the_first_solutions_of_the_real_suite_pass() -> None:
+    tasks = tasks_in(Path(os.environ["INFILL_EVAL_SINGLE_LINE"]), limit=20)
+    assert [row.task_id for row in await rows_of(tasks, own_solution) if not row.passed] == []
+
+
+def test_a_limit_takes_the_first_tasks(tmp_path: Path) -> None:
+    suite = suite_at(tmp_path / "tiny.jsonl", ADD, BLOCK)
+    assert [task.task_id for task in tasks_in(suite, 1)] == ["tiny/add"]
+    with pytest.raises(InputError):
+        tasks_in(tmp_path / "none")
