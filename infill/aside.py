@@ -6,14 +6,12 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
-from infill.document import Document
-
 LARGE = 40_000  # characters, about 1,000 lines: parsing takes some 10 ms from here on
 
 T = TypeVar("T")
 
 
-async def aside(document: Document, work: Callable[[], T]) -> T:
-    """The work's result. Only for a large document is it worth a thread of its own: handing work
-    over costs more than parsing a small one."""
-    return work() if len(document.text) < LARGE else await asyncio.to_thread(work)
+async def aside(size: int, work: Callable[[], T]) -> T:
+    """The work's result, where `size` is how many characters it looks at. Only for many is a
+    thread worth it: handing work over costs more than parsing a small file."""
+    return work() if size < LARGE else await asyncio.to_thread(work)

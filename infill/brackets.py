@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 CLOSERS = {")": "(", "]": "[", "}": "{"}
 
@@ -29,6 +29,7 @@ class Surplus:
         )
 
 
+@lru_cache(maxsize=16)  # the rules of one fill ask about the same few texts
 def surplus_of(text: str, language: str) -> Surplus:
     """What is not in balance in the text, strings and comments left out."""
     stack: list[str] = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -23,6 +24,8 @@ from infill.repair import Repaired, repair
 from infill.settings import Settings
 from infill.tidy import tidy
 from model.canvas import Canvas, Denoiser, Hole, Piece
+
+MOST_OTHERS = 8  # files that may have to be parsed for one request
 
 __all__ = ["Edit", "Fill", "Timing", "Watch", "applied", "fill_at", "fill_holes"]
 
@@ -82,21 +85,23 @@ async def fill_at(
     invoked: bool = False,
     watch: Watch | None = None,
 ) -> Fill:
-    """What to write at the cursor. `invoked`: the user asked, so hole_at is less shy.
+    """What to write at the cursor. `invoked`: the user asked, so hole_at is less shy. Of `others`,
+    the files open beside it, the first few of the same language are looked at.
 
     Raises `ModelError`. Cancelling stops the model before its next step.
     """
-    request = _Request(denoiser, settings, _deadline(settings), watch, perf_counter())
-    reason = _refused(document, root, settings)
-    if reason is not None:
-        return request.nothing(reason)
-    others = _readable(others, document, root, settings)
+    request = _Request(denoiser, settings, _deadline(settings), root, watch, perf_counter())
+    others = _of_the_same_kind(others, document, settings)
     question = made_with(denoiser.card, settings, others)
     known = memory.recall(document, cursor, question)
+    if reason := _refused(document, request, known):
+        return request.nothing(reason)
     if known is not None:
         edit, timing = Edit(cursor, cursor, known.text), Timing(request.elapsed_ms())
         return Fill(edit, known.score, None, 0, timing, remembered=True)
-    hole = await aside(document, lambda: hole_at(document, cursor, settings, invoked=invoked))
+    hole = await aside(
+        len(document.text), partial(hole_at, document, cursor, settings, invoked=invoked)
+    )
     if isinstance(hole, Reason):
         return request.nothing(hole)
     (fill,) = await _filled(document, (hole,), others, request)
@@ -120,11 +125,10 @@ async def fill_holes(
     Each edit is meant for `document` as it is, and all of them together parse no worse than it
     does; a hole without an edit keeps its text. Raises `ModelError`.
     """
-    request = _Request(denoiser, settings, _deadline(settings), watch, perf_counter())
-    reason = _refused(document, root, settings)
-    if reason is not None:
+    request = _Request(denoiser, settings, _deadline(settings), root, watch, perf_counter())
+    if reason := _refused(document, request):
         return tuple(request.nothing(reason) for _ in holes)
-    others = _readable(others, document, root, settings)
+    others = _of_the_same_kind(others, document, settings)
     if not holes or "several-holes" in denoiser.card.abilities:
         return await _filled(document, holes, others, request) if holes else ()
     return await _filled_one_by_one(document, holes, others, request)
@@ -143,6 +147,7 @@ class _Request:
     denoiser: Denoiser
     settings: Settings
     deadline: float  # in the event loop's time
+    root: Path | None
     watch: Watch | None
     began: float
 
@@ -157,26 +162,30 @@ def _deadline(settings: Settings) -> float:
     return asyncio.get_running_loop().time() + settings.deadline_ms / 1000
 
 
-def _refused(document: Document, root: Path | None, settings: Settings) -> Reason | None:
-    if not settings.enabled:
+def _refused(document: Document, request: _Request, known: Known | None = None) -> Reason | None:
+    """Why the model must not see the file, asked before any work but a look into the memory.
+
+    Where a fill is `known` the text was read when it was made, and only the fill has been typed
+    since: then the file's name and the ignore files are all there is to judge.
+    """
+    if not request.settings.enabled:
         return Reason.DISABLED
-    return refusal(document, root=root, settings=settings)
+    document = replace(document, text="") if known is not None else document
+    return refusal(document, root=request.root, settings=request.settings)
 
 
-def _readable(
-    others: Sequence[Document], document: Document, root: Path | None, settings: Settings
+def _of_the_same_kind(
+    others: Sequence[Document], document: Document, settings: Settings
 ) -> tuple[Document, ...]:
-    """The other files that the model may see: what is private stays so in every canvas."""
-    if not settings.other_files:
-        return ()
-    same = (other for other in others if other.language == document.language)
-    return tuple(other for other in same if refusal(other, root=root, settings=settings) is None)
+    same = [other for other in others if other.language == document.language]
+    return tuple(same[:MOST_OTHERS]) if settings.other_files else ()
 
 
 async def _filled(
     document: Document, holes: Sequence[Hole], others: Sequence[Document], request: _Request
 ) -> tuple[Fill, ...]:
-    canvas = await aside(document, lambda: _canvas(document, holes, others, request))
+    size = sum(len(it.text) for it in (document, *others))
+    canvas = await aside(size, partial(_canvas, document, holes, others, request))
     context_ms = request.elapsed_ms()
     answer = await answer_to(
         canvas, request.denoiser, deadline=request.deadline, watch=request.watch
@@ -210,10 +219,12 @@ async def _filled_one_by_one(
 def _canvas(
     document: Document, holes: Sequence[Hole], others: Sequence[Document], request: _Request
 ) -> Canvas:
-    card = request.denoiser.card
-    budget = min(request.settings.context_chars or card.context, card.context)
+    """What is private among the other files stays so in every canvas."""
+    card, settings = request.denoiser.card, request.settings
+    budget = min(settings.context_chars or card.context, card.context)
     holes = [replace(hole, limit=min(hole.limit, card.hole_limit)) for hole in holes]
-    return compose(context_of(document, holes, budget=budget, others=others), holes)
+    readable = [it for it in others if not refusal(it, root=request.root, settings=settings)]
+    return compose(context_of(document, holes, budget=budget, others=readable), holes)
 
 
 def _narrowed(canvas: Canvas, i: int, texts: Sequence[str]) -> Canvas:

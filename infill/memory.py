@@ -19,6 +19,7 @@ from infill.document import Document
 from infill.settings import Settings
 from model.canvas import Card
 
+Key = tuple[bytes, bytes]  # of the text before the hole, and of all else
 NEAR = 64  # characters on each side that are compared as they are: a digest is no identity
 
 
@@ -44,9 +45,7 @@ class Memory:
         if size < 1:
             raise ValueError(f"a memory must hold at least 1 fill, not {size}")
         self.size = size
-        # By digests of what does not change while the fill is being typed: all but the text
-        # before the hole, and that text.
-        self._entries: OrderedDict[tuple[bytes, bytes], _Entry] = OrderedDict()
+        self._entries: OrderedDict[Key, _Entry] = OrderedDict()
 
     @property
     def count(self) -> int:  # a length would make an empty memory false, and `memory or …` a trap
@@ -54,9 +53,8 @@ class Memory:
 
     def remember(self, document: Document, cursor: int, made_with: bytes, known: Known) -> None:
         """`made_with` is `made_with(…)` of the model, settings and files that led to the fill."""
-        before, after = document.text[:cursor], document.text[cursor:]
-        key = (_rest_of_key(made_with, document.language, after), _digest(before))
-        self._entries[key] = _Entry(cursor, _near(before, after), known)
+        key = _key(document, cursor, cursor, made_with)
+        self._entries[key] = _Entry(cursor, _near(document.text, cursor, cursor), known)
         self._entries.move_to_end(key)
         if len(self._entries) > self.size:
             self._entries.popitem(last=False)
@@ -66,21 +64,25 @@ class Memory:
 
         A fill typed to its end is not found: what comes next is another question.
         """
-        text, after = document.text, document.text[cursor:]
-        rest = _rest_of_key(made_with, document.language, after)
         for key in reversed(self._entries):  # the newest first
             entry = self._entries[key]
-            typed = text[entry.start : cursor]
-            if (
-                key[0] == rest
-                and entry.start <= cursor < entry.start + len(entry.known.text)
-                and entry.known.text.startswith(typed)
-                and entry.near == _near(text[: entry.start], after)
-                and key[1] == _digest(text[: entry.start])
+            if _may_be(entry, document.text, cursor) and key == _key(
+                document, entry.start, cursor, made_with
             ):
                 self._entries.move_to_end(key)
-                return Known(entry.known.text[len(typed) :], entry.known.score)
+                typed = cursor - entry.start
+                return Known(entry.known.text[typed:], entry.known.score)
         return None
+
+
+def _may_be(entry: _Entry, text: str, cursor: int) -> bool:
+    """The cheap check, without which every miss would hash the document."""
+    start, fill = entry.start, entry.known.text
+    return (
+        start <= cursor < start + len(fill)
+        and fill.startswith(text[start:cursor])
+        and entry.near == _near(text, start, cursor)
+    )
 
 
 def made_with(card: Card, settings: Settings, others: Sequence[Document]) -> bytes:
@@ -89,12 +91,14 @@ def made_with(card: Card, settings: Settings, others: Sequence[Document]) -> byt
     return _digest(repr((card.name, card.version, astuple(settings), files)))
 
 
-def _rest_of_key(made_with: bytes, language: str, after: str) -> bytes:
-    return _digest("\0".join((made_with.hex(), language, after)))
+def _key(document: Document, start: int, end: int, made_with: bytes) -> Key:
+    """Of a fill made at `start`, of which the document holds what is typed up to `end`."""
+    rest = "\0".join((made_with.hex(), document.language, document.text[end:]))
+    return _digest(document.text[:start]), _digest(rest)
 
 
-def _near(before: str, after: str) -> tuple[str, str]:
-    return before[-NEAR:], after[:NEAR]
+def _near(text: str, start: int, end: int) -> tuple[str, str]:
+    return text[max(0, start - NEAR) : start], text[end : end + NEAR]
 
 
 def _digest(text: str) -> bytes:

@@ -53,7 +53,7 @@ async def repair(
     keeps half of the stretch, the second forgets it and the tokens next to it.
     """
     answers: list[Answer] = []
-    offending = await aside(document, partial(offence, text, hole, document))
+    offending = await aside(len(document.text), partial(offence, text, hole, document))
     for strength in (HALF, ALL) if "re-noise" in denoiser.card.abilities else (ALL,):
         if offending is None:
             break
@@ -69,7 +69,7 @@ async def repair(
         mended = tidy(written, hole, document, max_lines=max_lines)
         if not isinstance(mended, Reason):
             text = mended
-            offending = await aside(document, partial(offence, text, hole, document))
+            offending = await aside(len(document.text), partial(offence, text, hole, document))
     return Repaired(text if offending is None else Reason.BREAKS_SYNTAX, tuple(answers))
 
 
@@ -94,7 +94,7 @@ def offence(text: str, hole: Hole, document: Document) -> Span | None:
     end = hole.start + len(text)
     if after and before is not None and _worse(after, before, hole.start, end):
         return _stretch(after, text, hole.start)
-    if document.language == "python":
+    if document.language == "python" and not before:
         at = refused_at(filled, document.text, hole.start, end)
         return None if at is None else _line_of(text, at - hole.start)
     return None
