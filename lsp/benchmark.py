@@ -61,24 +61,27 @@ async def fill_numbers(
 def window_numbers(settings: Settings, saw: Callable[[], None]) -> dict[str, Any]:
     """The server from outside: first without any model, then with the model and a fill made."""
     starts: list[float] = []
-    without = None
     for _ in range(STARTS):
         began = perf_counter()
         with Window() as window:
             window.initialize(enabled=False)
             starts.append((perf_counter() - began) * 1000)
-            without = resident_mb(window.process.pid)
         saw()
-    with Window() as window:
-        window.initialize(model=settings.model, seed=settings.seed)
-        window.when_ready()
-        window.fill(PROBE, 1, len("    return "))
-        with_model = resident_mb(window.process.pid)
     return {
         "initialize_ms": {"p50": percentile(starts, 50), "p90": percentile(starts, 90)},
-        "resident_mb_without_model": without,
-        "resident_mb_with_model": with_model,
+        "resident_mb_without_model": memory_with(enabled=False),
+        "resident_mb_with_model": memory_with(model=settings.model, seed=settings.seed),
     }
+
+
+def memory_with(**options: object) -> float | None:
+    """Of a server that has answered a request: before that it has not loaded all of itself."""
+    with Window() as window:
+        window.initialize(**options)
+        if options.get("enabled", True):
+            window.when_ready()
+        window.fill(PROBE, 1, len("    return "))
+        return resident_mb(window.process.pid)
 
 
 def machine() -> dict[str, Any]:
