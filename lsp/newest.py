@@ -13,7 +13,7 @@ class Newest(Generic[T]):
     """Runs one coroutine a key; a newer one, or `supersede`, ends it and answers it with None."""
 
     def __init__(self) -> None:
-        self._running: dict[str, tuple[asyncio.Task[T], asyncio.Future[T | None]]] = {}
+        self._answers: dict[str, asyncio.Future[T | None]] = {}
 
     async def run(self, key: str, work: Coroutine[Any, Any, T]) -> T | None:
         """What `work` returns, or None as soon as it is superseded.
@@ -24,24 +24,22 @@ class Newest(Generic[T]):
         self.supersede(key)
         task = asyncio.create_task(work)
         answer: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
-        self._running[key] = task, answer
+        self._answers[key] = answer
         task.add_done_callback(lambda done: settle(answer, done))
         try:
             return await answer
         finally:
             task.cancel()
-            if self._running.get(key) == (task, answer):
-                del self._running[key]
+            if self._answers.get(key) is answer:
+                del self._answers[key]
 
     def supersede(self, key: str) -> None:
-        if running := self._running.pop(key, None):
-            task, answer = running
-            task.cancel()
-            if not answer.done():
-                answer.set_result(None)
+        answer = self._answers.pop(key, None)
+        if answer is not None and not answer.done():
+            answer.set_result(None)
 
     def supersede_all(self) -> None:
-        for key in list(self._running):
+        for key in list(self._answers):
             self.supersede(key)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infill.settings import Settings
+from lsp.convert import document_of
 from lsp.greeting import ENCODINGS, greeting_in, welcome
 from lsp.handlers import Server
 from lsp.loading import Load
+from lsp.session import Question
 from model import Denoiser, ModelError
 from model.scripted import Scripted
 
@@ -254,6 +257,27 @@ async def test_a_document_closed_while_the_model_runs_gets_null_and_is_forgotten
         assert await c.texts(asked) is None
         assert len(c.server.session.documents) == 0
         assert await c.texts(c.inline()) is None
+
+
+async def test_a_change_in_the_moment_between_the_fill_and_its_answer_makes_it_void() -> None:
+    async with client(Scripted("a + b")) as c:
+        session, loop = c.server.session, asyncio.get_running_loop()
+        snapshot = session.documents.get(URI)
+        assert snapshot is not None
+        question = Question(snapshot, document_of(snapshot), TEXT.index("return ") + 7, False)
+        asked = asyncio.create_task(session.fill(question))
+
+        def change_when_filled() -> None:  # called once in each turn of the loop
+            if any(answer.done() for answer in session._newest._answers.values()):
+                session.moved_on(replace(snapshot, version=2))
+            elif not asked.done():
+                loop.call_soon(change_when_filled)
+
+        loop.call_soon(change_when_filled)
+        assert await asked is None
+        current = session.documents.get(URI)
+        assert current is not None
+        assert current.version == 2
 
 
 async def test_the_request_is_answered_for_the_text_it_was_made_for() -> None:
