@@ -119,11 +119,11 @@ def pipeline(denoiser: Denoiser, settings: Settings) -> Asked:
     """The way of an editor's request. Each task has a memory of its own, so nothing is recalled."""
 
     async def ask(task: Task) -> Answer:
-        document = Document(None, "python", task.prompt + task.suffix)
+        text, cursor = task.place
+        document = Document(None, "python", text)
         began = perf_counter()
         fill = await fill_at(
-            document, len(task.prompt), denoiser=denoiser, settings=settings, memory=Memory(),
-            invoked=True,
+            document, cursor, denoiser=denoiser, settings=settings, memory=Memory(), invoked=True
         )  # fmt: skip
         return answer_from(document, fill, (perf_counter() - began) * 1000)
 
@@ -186,7 +186,7 @@ def row_of(task: Task, answer: Answer) -> Row:
         trouble=outcome.trouble,
         exact=answer.text is not None and answer.text.strip() == wanted.strip(),
         parses=is_python(answer.completed),
-        parsed_before=is_python(task.prompt + task.suffix),
+        parsed_before=is_python(task.place[0]),
         gold_parses=is_python(task.completed(wanted)),
     )  # fmt: skip
 
@@ -224,11 +224,11 @@ def report_of(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def off_by(row: Row, size: Callable[[str], int]) -> int:
-    return abs(size(row.text or "") - size(row.wanted))
+    return abs(size((row.text or "").strip("\n")) - size(row.wanted.strip("\n")))
 
 
 def lines(text: str) -> int:
-    return text.strip("\n").count("\n") + 1
+    return text.count("\n") + 1
 
 
 def share(values: Iterable[bool]) -> float | None:

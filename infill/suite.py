@@ -25,6 +25,17 @@ class Task:
     test: str
     entry_point: str
 
+    @property
+    def place(self) -> tuple[str, int]:
+        """The text as an editor has it when the fill is asked for, and the cursor in it.
+
+        Where whole lines were taken out, which suites say in their ids, an empty line stands for
+        them: nobody asks for a line in front of another one without opening it first.
+        """
+        whole_lines = "LineInfilling/" in self.task_id and self.prompt.endswith("\n")
+        opened = "\n" if whole_lines else ""
+        return self.prompt + opened + self.suffix, len(self.prompt)
+
     def completed(self, fill: str) -> str:
         return self.prompt + fill + self.suffix
 
