@@ -31,10 +31,10 @@ def by_entropy(entropy: Tensor, bound: float) -> Tensor:
     together is then nearly independent. Returns a boolean (masked), never all false.
     """
     order = entropy.argsort(stable=True)
-    before = entropy[order].cumsum(0) - entropy[order]
+    before = entropy[order].cumsum(0).roll(1)
+    before[0] = 0.0  # not the sum less the own entropy: that rounds tiny sums away
     chosen = torch.zeros_like(entropy, dtype=torch.bool)
     chosen[order] = before <= bound
-    chosen[order[0]] = True  # a rounding error below zero must not stop the loop
     return chosen
 
 
