@@ -128,9 +128,12 @@ def in_the_buffer_s_indentation(text: str, place: Place) -> str:
 
 def beginning_at_its_indentation(text: str, place: Place) -> str:
     """Where only blanks stand before the cursor, those and the fill's make up the indentation
-    once. A block is indented as it is due; a single line may be indented less."""
+    once. A block is indented as it is due; a single line may be indented less, and on an empty
+    line, which says nothing about it, as the model has it."""
     indent, line_before = place.hole.indent, place.line_before
     if line_before.strip() or not indent.startswith(line_before):
+        return text
+    if not indent and not place.hole.multiline:
         return text
     first = text.partition("\n")[0]
     missing = indent[len(line_before) :]

@@ -75,6 +75,18 @@ async def test_a_fill_is_scored_by_what_it_does(
     assert row.gold_parses
 
 
+async def test_a_missing_line_is_asked_for_on_a_line_of_its_own() -> None:
+    task = replace(
+        ADD,
+        task_id="SingleLineInfilling/1",
+        prompt="def add(a, b):\n    total = a\n",
+        suffix="    return total\n",
+        canonical_solution="    total += b\n",
+    )
+    (row,) = await rows_of([task], pipeline(Scripted("    total += b"), SETTINGS))
+    assert (row.passed, row.exact, row.text) == (True, True, "    total += b"), row
+
+
 async def test_rows_come_in_the_order_of_the_tasks() -> None:
     tasks = [replace(ADD, task_id=str(i)) for i in range(5)]
     seen: list[str] = []
