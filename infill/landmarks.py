@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from infill.document import Document
 from infill.due import text_round
@@ -71,9 +72,9 @@ def out_of_strings(text: str, language: str, place: int, cut: int) -> int:
 def signatures_of(others: Sequence[Document], near: str, room: int) -> str:
     """Headers of other files' definitions, those that `near` names first, in at most `room`."""
     words = set(_WORD.findall(near))
-    groups = [group for other in others for group in _groups(other, words)]
+    groups = [group for other in others for group in _groups(other)]
     kept: dict[str, list[str]] = {}
-    for group in sorted(groups, key=lambda it: not it.named):
+    for group in sorted(groups, key=lambda it: it.name not in words):
         lines = [] if group.title in kept else [group.title]
         for line in (group.header, *group.members):
             if sum(map(len, lines)) + len(line) <= room:
@@ -91,10 +92,15 @@ class _Group:
     title: str
     header: str
     members: tuple[str, ...]
-    named: bool  # by the text near the hole
+    name: str
 
 
-def _groups(other: Document, words: set[str]) -> Iterator[_Group]:
+@lru_cache(maxsize=32)  # between two requests other files hardly ever change
+def _groups(other: Document) -> tuple[_Group, ...]:
+    return tuple(_groups_in(other))
+
+
+def _groups_in(other: Document) -> Iterator[_Group]:
     text = other.text[:WINDOW].replace("\r\n", "\n")
     tree, language = parse(text, other.language), language_named(other.language)
     if tree is None or language is None:
@@ -109,7 +115,7 @@ def _groups(other: Document, words: set[str]) -> Iterator[_Group]:
         header, *members = (text[slice(*_header(text, it))] for it in (top, *_outermost(inside)))
         if header.endswith("\n") and len(header) <= LONGEST:
             short = tuple(it for it in members if it.endswith("\n") and len(it) <= LONGEST)
-            yield _Group(title, header, short, top.name in words)
+            yield _Group(title, header, short, top.name)
 
 
 def _outermost(definitions: Sequence[Definition]) -> Iterator[Definition]:
