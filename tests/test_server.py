@@ -255,6 +255,8 @@ async def test_a_document_closed_while_the_model_runs_gets_null_and_is_forgotten
         await until(lambda: denoiser.steps > 1)
         c.notify("textDocument/didClose", {"textDocument": {"uri": URI}})
         assert await c.texts(asked) is None
+        steps = denoiser.steps
+        assert await settled(denoiser) == steps
         assert len(c.server.session.documents) == 0
         assert await c.texts(c.inline()) is None
 
