@@ -129,7 +129,8 @@ async def client(
 ) -> AsyncIterator[Client]:
     """A client past the handshake, with one document open and the model loaded or failed."""
     load: Load = denoiser if callable(denoiser) else lambda name, *, seed, on_progress: denoiser
-    client = Client(Settings(model="test"), load)
+    # Without a deadline that could end a fill in place of what is tested.
+    client = Client(Settings(model="test", deadline_ms=600_000), load)
     serving = asyncio.create_task(client.server.serve(client.bodies(), client.output))
     params = {"capabilities": capabilities or {}, "initializationOptions": options}
     await client.answer(client.request("initialize", params))
@@ -155,7 +156,8 @@ async def settled(denoiser: Scripted) -> int:
 
 
 def slow() -> Scripted:
-    return Scripted("a + b", seconds_a_step=0.02, steps_a_fill=500)
+    """Not done before the test is."""
+    return Scripted("a + b", seconds_a_step=0.02, steps_a_fill=100_000)
 
 
 json_values = st.recursive(
