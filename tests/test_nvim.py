@@ -359,5 +359,5 @@ def bundled_model_fills(home: Path, before: str) -> bool:
         neovim.save()
     text = ghost.text.replace("\n", line_end_of(before))
     assert file.read_bytes().decode() == before.replace("‸", text)
-    print(f"{before.splitlines()[row]}{ghost.text}")
+    print(before.split("\n")[row].replace("‸", f"‸{ghost.text}"))
     return True
