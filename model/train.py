@@ -19,15 +19,16 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
 
 from model.corpus import Source, corpus
 from model.examples import IGNORED, SPARE, Examples
@@ -59,8 +60,6 @@ class Plan:
 
 
 USUAL = Plan()
-
-Rows = npt.NDArray[np.int64]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -173,8 +172,8 @@ def run(plan: Plan, tokens: Tokens, work: Path, device: str, console: Console) -
     network = Network(shape).to(device)
     optimisers = optimisers_for(network, plan)
     state = resume(plan, network, optimisers, work, device)
-    row = np.load(work / "train.npy", mmap_mode="r")
     examples = Examples(tokens, plan.length)
+    batches = iter(loader(Batches(work / "train.npy", examples, plan), state["step"], device))
     exam = Exam(examples, np.load(work / "heldout.npy"), device)
     forward = torch.compile(network) if device == "cuda" else network
     stop = Stop()
@@ -185,12 +184,11 @@ def run(plan: Plan, tokens: Tokens, work: Path, device: str, console: Console) -
         task = bar.add_task("training", total=budget, completed=state["seconds"], note="")
         while state["seconds"] < budget and not stop:
             began = time.monotonic()
-            rng = np.random.default_rng((plan.seed, state["step"]))
-            ids, labels = examples.draw(row, plan.batch, rng)
+            ids, labels = next(batches)
             set_rates(optimisers, rate_at(state["seconds"] / budget, state["step"], plan))
             losses.append(step(forward, optimisers, ids, labels, device))
             state["step"] += 1
-            state["tokens"] += ids.size
+            state["tokens"] += ids.numel()
             state["seconds"] += time.monotonic() - began
             if time.monotonic() - last_log > 60 or state["seconds"] >= budget:
                 last_log = time.monotonic()
@@ -222,15 +220,15 @@ def run(plan: Plan, tokens: Tokens, work: Path, device: str, console: Console) -
 def step(
     network: Any,
     optimisers: Sequence[torch.optim.Optimizer],
-    ids: Rows,
-    labels: Rows,
+    ids: torch.Tensor,
+    labels: torch.Tensor,
     device: str,
 ) -> float:
     """One optimiser step over a batch; the loss is the mean over all labelled positions."""
-    (rows,) = np.nonzero(labels.ravel() != IGNORED)
-    wanted = torch.from_numpy(labels.ravel()[rows]).to(device)
+    rows = torch.nonzero(labels.flatten() != IGNORED).flatten()
+    wanted = labels.flatten()[rows].to(device)
     with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-        logits = network(torch.from_numpy(ids).to(device), rows=torch.from_numpy(rows).to(device))
+        logits = network(ids.to(device), rows=rows.to(device))
     loss = functional.cross_entropy(logits.float(), wanted)
     loss.backward()
     for optimiser in optimisers:
@@ -261,6 +259,29 @@ def set_rates(optimisers: Sequence[torch.optim.Optimizer], factor: float) -> Non
         for group in optimiser.param_groups:
             group.setdefault("full_rate", group["lr"])
             group["lr"] = group["full_rate"] * factor
+
+
+class Batches(Dataset[tuple[torch.Tensor, torch.Tensor]]):
+    """The batch of each step: (ids, labels). The same step draws the same, whoever draws it."""
+
+    def __init__(self, path: Path, examples: Examples, plan: Plan) -> None:
+        self.path = path
+        self.examples = examples
+        self.plan = plan
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        row = np.load(self.path, mmap_mode="r")
+        rng = np.random.default_rng((self.plan.seed, index))
+        ids, labels = self.examples.draw(row, self.plan.batch, rng)
+        return torch.from_numpy(ids), torch.from_numpy(labels)
+
+
+def loader(
+    batches: Batches, first: int, device: str
+) -> DataLoader[tuple[torch.Tensor, torch.Tensor]]:
+    """Batches from step `first` on; beside a GPU they are drawn by processes of their own."""
+    workers = max(1, (os.cpu_count() or 2) - 2) if device == "cuda" else 0
+    return DataLoader(batches, batch_size=None, sampler=count(first), num_workers=workers)  # type: ignore[arg-type]  # any iterable will do
 
 
 class Exam:

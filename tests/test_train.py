@@ -19,7 +19,7 @@ from model.examples import IGNORED, Examples, Mix, hole  # noqa: E402
 from model.load import card_of, load  # noqa: E402
 from model.muon import Muon, orthogonal  # noqa: E402
 from model.tokens import DELETE, EXPAND, MASK, train_tokens  # noqa: E402
-from model.train import main  # noqa: E402
+from model.train import Batches, Plan, loader, main  # noqa: E402
 
 SOURCE = Path(__file__).read_text("utf-8")
 TOKENS = train_tokens([SOURCE], 400)
@@ -205,3 +205,13 @@ def test_the_corpus_is_found_and_holds_no_file_twice():
             break
     assert len({source.path for source in seen}) == 50
     assert {source.package for source in seen} == {"python"}
+
+
+def test_batches_drawn_beside_a_gpu_are_those_drawn_in_line(tmp_path: Path):
+    np.save(tmp_path / "train.npy", ROW)
+    batches = Batches(tmp_path / "train.npy", Examples(TOKENS, 96), Plan(batch=2))
+    drawn = iter(loader(batches, first=7, device="cuda"))
+    for step in (7, 8, 9):
+        ids, labels = next(drawn)
+        assert torch.equal(ids, batches[step][0])
+        assert torch.equal(labels, batches[step][1])
