@@ -1,6 +1,6 @@
-"""Our refinement loop beside one commitment a step, on the same weights and the same holes.
+"""Our refinement loop beside one commitment a step, on the same weights: to bench/RESULTS.md.
 
-    python bench/loops.py [--suite SUITE.jsonl[.gz]] [--limit N] [--model NAME] [--json]
+    python bench/loops.py [--suite SUITE.jsonl[.gz]] [--limit N] [--model NAME]
 
 Each hole is the rest of a line: a task of the suite, or a line of Python's own library that the
 model has seen in training (so compare the rows with each other, not with a suite's). Forwards and
@@ -11,7 +11,6 @@ The policies take turns hole by hole, so a drifting machine slows them all alike
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -19,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, median
 
+from record import append
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -58,7 +57,6 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--suite", type=Path)
     parser.add_argument("--limit", type=int, default=100)
     parser.add_argument("--model", default="bundled")
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     engine = load_folder(folder_of(options.model))
     cases = cases_of(options.suite, options.limit)
@@ -75,10 +73,9 @@ def main(arguments: Sequence[str]) -> int:
             tallies[name].texts.append(drafts[-1].texts[0])
     engine.close()
     rows = summary(tallies, [wanted for _, _, wanted in cases])
-    if options.json:
-        print(json.dumps({"holes": len(cases), "model": engine.card.name, "policies": rows}))
-    else:
-        Console().print(table(rows, len(cases), engine.card.name))
+    where = options.suite.name if options.suite else "Python's own library"
+    head = f"{len(cases)} holes of one line from {where}; {engine.card.name} {engine.card.version}"
+    append("refinement loops", "python bench/loops.py", [head, "", *markdown(rows)])
     return 0
 
 
@@ -108,13 +105,11 @@ def summary(tallies: dict[str, Tally], wanted: Sequence[str]) -> list[dict[str, 
     ]
 
 
-def table(rows: Sequence[dict[str, object]], holes: int, name: str) -> Table:
-    made = Table(title=f"{holes} holes, {name}")
-    for column in rows[0]:
-        made.add_column(column.replace("_", " "), justify="left" if column == "policy" else "right")
-    for row in rows:
-        made.add_row(*(str(value) for value in row.values()))
-    return made
+def markdown(rows: Sequence[dict[str, object]]) -> list[str]:
+    names = [name.replace("_", " ") for name in rows[0]]
+    lines = [" | ".join(names), "|".join(["---", *["--:"] * (len(names) - 1)])]
+    lines += [" | ".join(map(str, row.values())) for row in rows]
+    return [f"| {line} |" for line in lines]
 
 
 if __name__ == "__main__":
