@@ -31,6 +31,7 @@ class Mix:
     split: float = 0.35  # holes that begin inside a token, as a cursor does
     line_slots: int = 16  # masks that a one-line hole starts with when it is filled
     block_slots: int = 48
+    nothing: float = 0.3  # holes at the end of a line where nothing is missing, of those there
     longest_line: int = 24
     longest_block: int = 64
 
@@ -91,6 +92,10 @@ class Examples:
         """Where a hole that begins at `start` ends, and how many masks it starts with."""
         mix = self.mix
         kind = rng.random()
+        if window[start] in self.newlines:
+            if rng.random() < mix.nothing:
+                return start, mix.line_slots
+            start += 1
         if kind < mix.blocks:
             wanted = int(rng.integers(2, 6))  # line ends: the hole stops before the last of them
             end = self.line_end(window, start, wanted, start + mix.longest_block)
@@ -101,6 +106,7 @@ class Examples:
         return end, mix.line_slots
 
     def line_end(self, window: Ids, start: int, wanted: int, last: int) -> int:
+        """The last of the wanted line ends at or after `start`, `last` if it is not in reach."""
         last = min(last, len(window))
         for i in range(start, last):
             if window[i] in self.newlines:
@@ -112,12 +118,13 @@ class Examples:
     def cut(self, window: Ids, start: int, end: int, rng: np.random.Generator) -> tuple[Ids, Ids]:
         """What of the first token stays before the hole, and the hole's content."""
         content = window[start:end]
-        if not content or rng.random() >= self.mix.split:
+        text = self.tokens.bytes_of[content[0]] if content else b""
+        if content and content[0] in self.newlines:
+            where = text.rindex(b"\n") + 1  # a cursor at the margin: the indentation is the hole's
+        elif len(text) < 2 or not text.isascii() or rng.random() >= self.mix.split:
             return [], content
-        text = self.tokens.bytes_of[content[0]]
-        if len(text) < 2 or not text.isascii() or b"\n" in text:
-            return [], content
-        where = int(rng.integers(1, len(text)))
+        else:
+            where = int(rng.integers(1, len(text)))
         left, right = text[:where].decode(), text[where:].decode()
         return self.tokens.encode(left), self.tokens.encode(right) + content[1:]
 

@@ -31,6 +31,7 @@ class Policy:
     threshold: float = 0.9
     entropy_bound: float | None = None
     cut: float | None = 0.6  # None: delete from exactly the committed place, as DreamOn published
+    grow: float = 0.5  # expand only where it is at least so probable; 0 is DreamOn's rule
     block: int = 32
     temperature: float = 0.0
 
@@ -86,7 +87,7 @@ def advance(
 ) -> Draft:
     """Commits on one board what one forward has made sure; `logits` (masks, vocab)."""
     specials = board.vocabulary.specials
-    forbid(board, places, logits)
+    forbid(board, places, logits, policy.grow)
     probabilities = softened(logits, policy.temperature).softmax(-1)  # (masks, vocab)
     if policy.temperature > 0:
         tokens = torch.multinomial(probabilities.cpu(), 1, generator=chance).flatten()
@@ -133,7 +134,7 @@ def moved(guesses: Guesses, hole: int, index: int, by: int | None) -> Guesses:
     return kept
 
 
-def forbid(board: Board, places: Sequence[Place], logits: Tensor) -> None:
+def forbid(board: Board, places: Sequence[Place], logits: Tensor, grow: float) -> None:
     """Bans what a mask must not become: specials, line ends in a line, growth at the limit."""
     specials = board.vocabulary.specials
     logits[:, [specials.mask, *specials.banned]] = -torch.inf
@@ -142,6 +143,10 @@ def forbid(board: Board, places: Sequence[Place], logits: Tensor) -> None:
             logits[i, board.vocabulary.newlines] = -torch.inf
         if specials.expand is not None and not board.may_expand(hole):
             logits[i, specials.expand] = -torch.inf
+    if specials.expand is not None and grow > 0:
+        # A network in doubt of everything would else grow its holes before it writes a word.
+        timid = logits.softmax(-1)[:, specials.expand] < grow
+        logits[timid, specials.expand] = -torch.inf
 
 
 def softened(logits: Tensor, temperature: float) -> Tensor:

@@ -21,6 +21,7 @@ policies = st.builds(
     threshold=st.sampled_from([0.1, 0.5, 0.9, 1.0]),
     entropy_bound=st.sampled_from([None, 0.0, 0.5]),
     cut=st.sampled_from([None, 0.3]),
+    grow=st.sampled_from([0.0, 0.5]),
     block=st.sampled_from([1, 3, 32]),
     temperature=st.sampled_from([0.0, 0.8]),
 )
