@@ -99,6 +99,8 @@ async def fill_at(
     if known is not None:
         edit, timing = Edit(cursor, cursor, known.text), Timing(request.elapsed_ms())
         return Fill(edit, known.score, None, 0, timing, remembered=True)
+    if not invoked and not _learnt(document.language, denoiser):
+        return request.nothing(Reason.NOT_LEARNT)
     hole = await aside(
         len(document.text), partial(hole_at, document, cursor, settings, invoked=invoked)
     )
@@ -172,6 +174,10 @@ def _refused(document: Document, request: _Request, known: Known | None = None) 
         return Reason.DISABLED
     document = replace(document, text="") if known is not None else document
     return refusal(document, root=request.root, settings=request.settings)
+
+
+def _learnt(language: str, denoiser: Denoiser) -> bool:
+    return not denoiser.card.languages or language in denoiser.card.languages
 
 
 def _of_the_same_kind(

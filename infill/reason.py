@@ -31,6 +31,7 @@ class Reason(StrEnum):
     NOTHING_DUE = "nothing-due", "The code at the cursor is complete as it stands."
 
     # The model
+    NOT_LEARNT = "not-learnt", "The model has not learnt this language; ask for a fill to try it."
     NO_MODEL = "no-model", "No model is loaded."
     DEADLINE = "deadline", "The model had nothing settled when the deadline came."
     SUPERSEDED = "superseded", "A newer request took this one's place."

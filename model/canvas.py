@@ -108,6 +108,7 @@ class Card:
 
     `context` is in characters: about what the model can see around the holes. `version` changes
     with the weights, so that remembered fills of other weights are not mistaken for its own.
+    `languages` are the LSP language ids it has learnt, empty where it was not trained on a few.
     """
 
     name: str
@@ -115,6 +116,7 @@ class Card:
     context: int
     hole_limit: int  # tokens
     abilities: frozenset[str] = frozenset()  # of "several-holes", "grow", "re-noise", "drafts"
+    languages: frozenset[str] = frozenset()
 
 
 class ModelError(Exception):

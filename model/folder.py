@@ -32,6 +32,7 @@ def card_of(folder: Path) -> Card:
         context=config["context_chars"],
         hole_limit=config["hole_limit"],
         abilities=ABILITIES,
+        languages=frozenset(config.get("languages", ())),
     )
 
 

@@ -88,6 +88,7 @@ def config_from(
         "policy": {"threshold": 0.9, "cut": 0.6, "block": 32},
         "context_chars": int(CONTEXT_TOKENS * a_token),
         "hole_limit": 96,
+        "languages": ["python"],
         "shards": shards,
     }
 

@@ -27,6 +27,7 @@ class Scripted:
         confidence: float = 0.99,
         steps_a_fill: int = 4,
         error: str | None = None,
+        languages: frozenset[str] = frozenset(),
     ) -> None:
         self.script: Script = (
             (lambda canvas: (script,) * len(canvas.holes)) if isinstance(script, str) else script
@@ -35,13 +36,14 @@ class Scripted:
         self.confidence = confidence
         self.steps_a_fill = steps_a_fill
         self.error = error
+        self.languages = languages
         self.steps = 0
         self.seen: list[Canvas] = []
 
     @property
     def card(self) -> Card:
         abilities = frozenset({"several-holes", "grow", "re-noise", "drafts"})
-        return Card("scripted", "1", context=8000, hole_limit=512, abilities=abilities)
+        return Card("scripted", "1", 8000, 512, abilities, self.languages)
 
     async def denoise(self, canvas: Canvas) -> AsyncGenerator[Draft, None]:
         self.seen.append(canvas)

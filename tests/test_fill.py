@@ -46,6 +46,14 @@ async def filled(
     )  # fmt: skip
 
 
+async def test_a_language_the_model_has_not_learnt_is_filled_only_when_asked_for():
+    denoiser = Scripted("1", languages=frozenset({"python"}))
+    assert (await filled("x = ‸\n", denoiser)).edit
+    assert (await filled("x = ‸;\n", denoiser, language="c")).reason is Reason.NOT_LEARNT
+    assert len(denoiser.seen) == 1
+    assert (await filled("x = ‸;\n", denoiser, language="c", invoked=True)).edit
+
+
 async def check(source: str, answer: str, expected: str | Reason, language: str = "python") -> None:
     """`expected` is what the whole text becomes, or the reason why it stays."""
     fill = await filled(source, Scripted(answer), language=language)
