@@ -92,9 +92,17 @@ class Engine:
             job.wanted = False
 
     def warm_up(self) -> None:
-        """Runs one small canvas, so that the first request does not pay for first-time work."""
-        board = Board(Canvas(("x = ", "\n"), (Hole(4, 4, limit=2),)), self.vocabulary, self.start)
-        step(self.network, [board], self.policy, [torch.Generator()])
+        """Fills one small hole, so that the first request does not pay for first-time work.
+
+        It goes through the engine's own thread: a second thread that computes would have a team of
+        helpers of its own, and OpenMP lets all of them sleep between two operations once they
+        outnumber the cores, which doubled the time of a step. Not for use inside an event loop.
+        """
+        asyncio.run(self.one_fill())
+
+    async def one_fill(self) -> None:
+        async for _ in self.denoise(Canvas(("x = ", "\n"), (Hole(4, 4, limit=2),))):
+            pass
 
     def close(self) -> None:
         self.arrivals.put(None)

@@ -86,6 +86,9 @@ def load_folder(folder: Path, *, seed: int = 0, device: str | None = None) -> En
             weights |= load(data)
         except SafetensorError as error:
             raise ModelError(f"{folder / name} is no safetensors file: {error}") from error
+    # No helper threads for what little is computed here: see `Engine.warm_up`.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     try:
         network = Network(Shape(**config["shape"]))
         start, policy = Start(**config["start"]), Policy(**config.get("policy", {}))
@@ -96,6 +99,8 @@ def load_folder(folder: Path, *, seed: int = 0, device: str | None = None) -> En
         tokens = Tokens.from_file(folder / "tokenizer.json")
     except Exception as error:  # torch and tokenizers raise many kinds for files that do not fit
         raise ModelError(f"the parts of {folder} do not fit each other: {error}") from error
+    finally:
+        torch.set_num_threads(threads)
     return Engine(
         card_of(folder),
         network.to(device),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -121,7 +122,7 @@ def arguments(folder: Path, minutes: float) -> list[str]:
 
 
 async def test_what_the_trainer_writes_fills_holes(trained: Path):
-    denoiser = load(str(trained / "model"))
+    denoiser = await asyncio.to_thread(load, str(trained / "model"))
     canvas = Canvas(("def f(", "):\n    return 1\n"), (Hole(6, 6, limit=6),))
     drafts = [draft async for draft in denoiser.denoise(canvas)]
     denoiser.close()
