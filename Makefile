@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-EXAMPLE := examples/shapes.py
+EXAMPLE := examples/stock.py
 
 .PHONY: help demo test check wheel bench editors
 
