@@ -160,5 +160,5 @@ packages are not in it. Evaluation suites kept out by content (no shared run of 
 
 It is very small and was trained for very little time; it knows Python only. Do not expect it to
 write logic. The weights are under the project's licence, Apache-2.0; they can be made anew with
-`infill-lsp train --size {plan["size"]} --minutes {plan["minutes"]:g}`.
+`infill-lsp train --size {plan["size"]} --minutes {plan["minutes"]:g} --batch {plan["batch"]}`.
 """

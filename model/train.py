@@ -50,9 +50,9 @@ class Plan:
     """A training run. It is written into each checkpoint, and a resumed run must match it."""
 
     size: str = "2m"
-    minutes: float = 60.0
+    minutes: float = 66.0
     length: int = 288  # tokens an example
-    batch: int = 28  # examples a step
+    batch: int = 12  # examples a step
     matrix_rate: float = 4e-3  # Muon's, for the matrices of the blocks
     other_rate: float = 3e-3  # AdamW's, for embeddings and norms
     decay: float = 0.3  # the share of the run in which the rates fall to zero
