@@ -173,7 +173,8 @@ def test_a_suite_or_a_folder_for_samples_that_is_missing_is_said(
         ("input()", False, "EOFError"),
         ("import os; assert os.listdir() == []", True, ""),  # an empty folder
         ("import os; assert 'HOME' not in os.environ", True, ""),
-        ("import infill", False, "No module named 'infill'"),
+        ("import sys; assert sys.flags.isolated", True, ""),
+        ("import os, sys; assert os.getcwd() not in sys.path and '' not in sys.path", True, ""),
         ("open('big', 'w').write('x' * (2 << 20))", False, "File too large"),
         ("bytearray(2 << 30)", False, "MemoryError"),
         ("while True: pass", False, "stopped by SIG"),
