@@ -34,7 +34,6 @@ class Reason(StrEnum):
     NOT_LEARNT = "not-learnt", "The model has not learnt this language; ask for a fill to try it."
     NO_MODEL = "no-model", "No model is loaded."
     DEADLINE = "deadline", "The model had nothing settled when the deadline came."
-    SUPERSEDED = "superseded", "A newer request took this one's place."
 
     # The answer was not worth showing
     EMPTY = "empty", "The model proposes to write nothing here."

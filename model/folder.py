@@ -25,7 +25,10 @@ ABILITIES = frozenset({"several-holes", "grow", "re-noise", "drafts"})
 
 def card_of(folder: Path) -> Card:
     """The card in the folder's config, without loading anything. Raises `ModelError`."""
-    config = config_of(folder)
+    return card_from(config_of(folder))
+
+
+def card_from(config: dict[str, Any]) -> Card:
     return Card(
         name=config["name"],
         version=version_of(config),
@@ -61,7 +64,7 @@ def version_of(config: dict[str, Any]) -> str:
 
 
 def load_folder(folder: Path, *, seed: int = 0, device: str | None = None) -> Engine:
-    """Reads, checks and warms up the model. Raises `ModelError` for anything amiss."""
+    """Reads and checks the model; it is not warmed up. Raises `ModelError` for anything amiss."""
     config = config_of(folder)
     try:
         import torch
@@ -102,7 +105,7 @@ def load_folder(folder: Path, *, seed: int = 0, device: str | None = None) -> En
     finally:
         torch.set_num_threads(threads)
     return Engine(
-        card_of(folder),
+        card_from(config),
         network.to(device),
         tokens,
         start=start,

@@ -110,10 +110,9 @@ def advance(
         _, hole, index = places[i]
         if ids[i] == specials.delete and policy.cut is not None:
             index = cut_index(places, probabilities[:, specials.delete].cpu(), i, policy.cut)
-        board.commit(hole, index, ids[i], sure[i])
-        if ids[i] == specials.delete and policy.cut is not None:
             # Its length is found; growing again would begin a circle of growing and cutting.
             board.budgets[hole] = 0
+        board.commit(hole, index, ids[i], sure[i])
         if is_length[i]:
             guesses = moved(guesses, hole, index, 1 if ids[i] == specials.expand else None)
     return board.draft(guesses)

@@ -24,11 +24,7 @@ Log = list[dict[str, float]]
 
 
 def write_model(out: Path, work: Path) -> None:
-    """Writes the last checkpoint of `work` as a model folder; the old one stays until all is done.
-
-    `measured.json` of the old folder, where evaluation keeps what it found, is not taken along: it
-    speaks of other weights.
-    """
+    """Writes the last checkpoint as a model folder; the old one stays until all is done."""
     saved = torch.load(work / "checkpoint.pt", map_location="cpu", weights_only=True)
     facts = json.loads((work / "corpus.json").read_text())
     new = out.with_name(out.name + ".new")

@@ -47,7 +47,8 @@ SIZES = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A training run. It is written into each checkpoint, and a resumed run must match it."""
+    """A training run. It is written into each checkpoint; a run may be resumed with other minutes,
+    batch or rates, but not with another size."""
 
     size: str = "2m"
     minutes: float = 66.0
@@ -171,7 +172,7 @@ def run(plan: Plan, tokens: Tokens, work: Path, device: str, console: Console) -
     shape = dataclasses.replace(SIZES[plan.size], vocab=len(tokens))
     network = Network(shape).to(device)
     optimisers = optimisers_for(network, plan)
-    state = resume(plan, network, optimisers, work, device)
+    state = resume(network, optimisers, work, device)
     examples = Examples(tokens, plan.length)
     batches = iter(loader(Batches(work / "train.npy", examples, plan), state["step"], device))
     exam = Exam(examples, np.load(work / "heldout.npy"), device)
@@ -321,7 +322,6 @@ class Exam:
 
 
 def resume(
-    plan: Plan,
     network: Network,
     optimisers: Sequence[torch.optim.Optimizer],
     work: Path,
