@@ -14,7 +14,7 @@ from typing import Protocol
 
 from infill.settings import Settings
 from infill.source import InputError
-from lsp.helps import BENCH, DOCTOR, EVAL, FILL, SERVER, TRAIN, Help
+from lsp.helps import BENCH, CORPUS, DOCTOR, EVAL, FILL, SERVER, TRAIN, Help
 from model import ModelError
 
 FAILED = 1  # the work was done, and what came of it is not what was wanted
@@ -26,8 +26,13 @@ def run(arguments: Sequence[str]) -> int:
     """Does what the arguments say and returns the exit status. Ends by `SystemExit` where argparse
     does: after `--help`, and on arguments that cannot be understood."""
     try:
-        if arguments[:1] == ["train"]:  # the trainer reads its own options
-            return train(arguments[1:])
+        match arguments[:1]:  # these two read their own options
+            case ["train"]:
+                return train(arguments[1:])
+            case ["corpus"]:
+                return corpus(arguments[1:])
+            case _:
+                pass
         options = parser().parse_args(arguments)
         verb: Callable[[argparse.Namespace], int] = options.verb
         return verb(options)
@@ -56,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--clientProcessId", help=argparse.SUPPRESS)
     top.set_defaults(verb=no_verb)
     verbs = top.add_subparsers(title="verbs", metavar="VERB")
-    for add in (add_fill, add_doctor, add_eval, add_bench, add_train):
+    for add in (add_fill, add_doctor, add_eval, add_bench, add_corpus, add_train):
         add(verbs)
     return top
 
@@ -109,6 +114,11 @@ def add_bench(verbs: Verbs) -> None:
     verb.add_argument("--json", action="store_true", help="print one JSON object")
     with_model(verb)
     verb.set_defaults(verb=bench)
+
+
+def add_corpus(verbs: Verbs) -> None:
+    verb = described(verbs.add_parser("corpus", help="gather text to train on"), CORPUS)
+    verb.set_defaults(verb=corpus_as_usual)
 
 
 def add_train(verbs: Verbs) -> None:
@@ -177,6 +187,24 @@ def bench(options: argparse.Namespace) -> int:
     from lsp.benchmark import measure
 
     return measure(settings(options), fills=options.fills, as_json=options.json)
+
+
+def corpus_as_usual(options: argparse.Namespace) -> int:
+    return corpus([])
+
+
+def corpus(arguments: Sequence[str]) -> int:
+    if not importable("packaging"):
+        if {"-h", "--help"} & set(arguments):
+            parser().parse_args(["corpus", "--help"])
+        return complain(
+            "gathering a corpus needs packaging, which is not installed: "
+            "pip install 'infill-lsp[train]'",
+            FAILED,
+        )
+    from model.corpus import main
+
+    return main(arguments)
 
 
 def train_as_usual(options: argparse.Namespace) -> int:

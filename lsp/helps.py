@@ -95,11 +95,23 @@ without the model, and whether any step starts after a cancel.""",
   infill-lsp bench --fills 200 --json""",
 )
 
+CORPUS = Help(
+    """\
+Gathers the text that the bundled model is trained on into one file that can be carried: the
+standard library, the project's installed dependencies, and pinned packages that pip downloads but
+does not install. `infill-lsp corpus --help` shows its options once infill-lsp[train] is there.""",
+    """\
+  infill-lsp corpus --out corpus.jsonl.xz
+  infill-lsp corpus --exclude SUITE.jsonl.gz   leave out what shares 13 words in a row with it""",
+)
+
 TRAIN = Help(
     """\
-Trains the bundled model anew from the Python source on this machine; a run that was stopped goes on
+Trains the bundled model anew from Python source; a run that was stopped, in whatever way, goes on
 from its last checkpoint. Needs torch and more: pip install 'infill-lsp[train]'. With that installed
 `infill-lsp train --help` shows its options.""",
     """\
-  infill-lsp train --minutes 60""",
+  infill-lsp train --minutes 60
+  infill-lsp train --corpus corpus.jsonl.xz --size 20m --minutes 25 --slice 9
+  infill-lsp train --finish 3          end a run that was cut short""",
 )

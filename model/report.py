@@ -1,4 +1,7 @@
-"""From a training run's work folder to a finished model: weights, config, curves and card."""
+"""From a training run's work folder to a finished model: weights, config, curves and card.
+
+And back: a folder that was written here holds enough to go on with its run elsewhere.
+"""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
@@ -8,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,7 +19,12 @@ from typing import Any
 import matplotlib as mpl
 import torch
 from matplotlib.figure import Figure
-from safetensors.torch import save_file
+from rich.console import Console
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
+
+from model.checkpoint import CheckpointError, last_saved
+from model.sources import pins
 
 SHARD_BYTES = 15_000_000  # a shard must pass where files of 16 MB do not
 CONTEXT_TOKENS = 256
@@ -23,23 +32,49 @@ CONTEXT_TOKENS = 256
 Log = list[dict[str, float]]
 
 
-def write_model(out: Path, work: Path) -> None:
+def write_model(out: Path, work: Path, console: Console) -> None:
     """Writes the last checkpoint as a model folder; the old one stays until all is done."""
-    saved = torch.load(work / "checkpoint.pt", map_location="cpu", weights_only=True)
+    saved = last_saved(work, console)
+    if saved is None:
+        raise CheckpointError(f"{work} holds no checkpoint yet: there is no model to write")
     facts = json.loads((work / "corpus.json").read_text())
-    new = out.with_name(out.name + ".new")
+    new, old = (out.with_name(out.name + ending) for ending in (".new", ".old"))
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
-    shards = write_shards(new, saved)
-    parameters = sum(t.numel() for t in distinct(saved).values())
-    config = config_from(saved, facts, shards)
-    (new / "config.json").write_text(json.dumps(config, indent=1) + "\n")
-    shutil.copy(work / "tokenizer.json", new / "tokenizer.json")
-    plot_curves(saved["state"]["log"], new / "curves.png")
-    (new / "README.md").write_text(card_text(config, saved, facts, parameters))
+    try:
+        shards = write_shards(new, saved)
+        parameters = sum(t.numel() for t in distinct(saved).values())
+        config = config_from(saved, facts, shards)
+        (new / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+        shutil.copyfile(work / "tokenizer.json", new / "tokenizer.json")
+        plot_curves(saved["state"]["log"], new / "curves.png")
+        (new / "README.md").write_text(card_text(config, saved, facts, parameters))
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(new, ignore_errors=True)
+        raise OSError(f"{out} was not written, what was there is as before ({error})") from error
     if out.exists():
-        shutil.rmtree(out)
+        shutil.rmtree(old, ignore_errors=True)
+        out.rename(old)
     new.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def read_model(folder: Path) -> dict[str, Any]:
+    """What `write_model` wrote, as a checkpoint without optimisers. The weights are those of the
+    run rounded to bfloat16."""
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        weights: dict[str, torch.Tensor] = {}
+        for name, digest in config["shards"].items():
+            data = (folder / name).read_bytes()
+            if hashlib.sha256(data).hexdigest() != digest:
+                raise ValueError(f"{name} is damaged; copy it anew")
+            weights |= {key: tensor.float() for key, tensor in load(data).items()}
+        if config["shape"]["tied"]:
+            weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
+        return {"shape": config["shape"], "network": weights, **config["training"]}
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise CheckpointError(f"no run can go on from {folder}: {error!r}") from error
 
 
 def distinct(saved: dict[str, Any]) -> dict[str, torch.Tensor]:
@@ -86,6 +121,7 @@ def config_from(
         "hole_limit": 96,
         "languages": ["python"],
         "shards": shards,
+        "training": {"plan": saved["plan"], "state": saved["state"]},  # for `train --from`
     }
 
 
@@ -103,7 +139,7 @@ def plot_curves(log: Log, path: Path) -> None:
     )
     for axes, key, label in curves:
         if log and key in log[-1]:
-            axes.plot(millions, [row[key] for row in log], label=label)
+            axes.plot(millions, [row.get(key, math.nan) for row in log], label=label)
     left.set(xlabel="million tokens", ylabel="nats a labelled position")
     right.set(xlabel="million tokens", ylabel="share guessed right, held-out", ylim=(0, 1))
     for axes in (left, right):
@@ -119,17 +155,20 @@ def card_text(
     state, plan, shape = saved["state"], saved["plan"], saved["shape"]
     embedding = shape["vocab"] * shape["dim"]
     last = state["log"][-1] if state["log"] else {}
-    packages = ", ".join(list(facts["packages"])[:12])
     measured = "".join(
         f"| {label} | {last[key]:.3f} |\n"
         for key, label in (
             ("heldout_loss", "loss on held-out packages, nats a labelled position"),
             ("heldout_right", "content tokens guessed right, held-out"),
             ("heldout_length_right", "length tokens guessed right, held-out"),
+            ("heldout_nats_a_byte", "nats a byte of masked content, held-out"),
         )
         if key in last
     )
     suites = ", ".join(facts["excluded_suites"]) or "none was named"
+    held_out = ", ".join(sorted(pins().held_out))
+    tokens = facts["tokens"]
+    ended = "" if finished(saved) else " (the run was not at its end: the rates had not fallen)"
     return f"""# {config["name"]}
 
 A small masked text-diffusion model of Python source, made to fill holes between two texts.
@@ -140,21 +179,43 @@ A small masked text-diffusion model of Python source, made to fill holes between
 | shape | {shape["layers"]} blocks of width {shape["dim"]}, {shape["heads"]} heads |
 | vocabulary | {shape["vocab"]} tokens |
 | context | {config["start"]["context"]} tokens around the hole |
-| trained | {state["step"]:,} steps, {state["tokens"] / 1e6:.1f} M tokens |
-| time spent on steps | {state["seconds"] / 60:.0f} minutes |
+| trained | {state["step"]:,} steps, {state["tokens"] / 1e6:.1f} M tokens{ended} |
+| time spent on steps | {state["seconds"] / 60:.0f} minutes on {state["machine"]} |
 | length of an example | {plan["length"]} tokens, {plan["batch"]} a step |
 {measured}
 ![training curves](curves.png)
 
 ## Data
 
-{facts["characters"] / 1e6:.0f} million characters of Python: the standard library and the project's
-own dependency closure under permissive licences ({packages}, …), without near-copies. The held-out
-packages are not in it. Evaluation suites kept out by content (no shared run of 13 words): {suites}.
+{facts["characters"] / 1e6:.0f} million characters of Python in {facts["files"]:,} files under
+permissive licences, without near-copies: the standard library, the project's own dependencies and
+downloaded packages, as `model/packages.toml` pins them. They made {tokens["train"] / 1e6:.1f} M
+tokens, {tokens["round"] / 1e6:.1f} M with the small packages that are read several times a round.
+Not learnt from, to measure on: {held_out}. Evaluation suites kept out by content (no shared run of
+13 words): {suites}.
+
+{licences_told(facts)}
 
 ## Limits
 
-It is very small and was trained for very little time; it knows Python only. Do not expect it to
-write logic. The weights are under the project's licence, Apache-2.0; they can be made anew with
+It is very small and was trained for very little time; it knows Python only, and in the manner of
+the packages above. Do not expect it to write logic. The weights are under the project's licence,
+Apache-2.0; they can be made anew with
 `infill-lsp train --size {plan["size"]} --minutes {plan["minutes"]:g} --batch {plan["batch"]}`.
 """
+
+
+def finished(saved: dict[str, Any]) -> bool:
+    """Whether the rates have fallen to zero, by the plan or by `--finish`."""
+    state = saved["state"]
+    ending = state.get("ending")
+    return state["seconds"] >= (ending["stop"] if ending else saved["plan"]["minutes"] * 60)
+
+
+def licences_told(facts: dict[str, Any]) -> str:
+    """A table: each licence, and the packages under it with the most text first."""
+    under: dict[str, list[str]] = {}
+    for package, licence in facts["licences"].items():
+        under.setdefault(licence, []).append(package)
+    rows = [f"| {licence} | {', '.join(names)} |" for licence, names in under.items()]
+    return "\n".join(["| licence | packages |", "|---|---|", *rows])

@@ -1,4 +1,4 @@
-"""Trains the bundled model from Python source on this machine: `infill-lsp train`.
+"""Trains the bundled model from Python source: `infill-lsp train`.
 
 Three stages, each kept in the work folder and taken up where it was left: the corpus as token ids,
 the network's checkpoints, the finished folder of weights, curves and card. Time is the budget: the
@@ -13,29 +13,30 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
-import os
+import math
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset
 
-from model.corpus import Source, corpus
-from model.examples import IGNORED, SPARE, Examples
+from model.batches import Batch, Batches, loader, on
+from model.checkpoint import CheckpointError, last_saved, save
+from model.corpus import gathered, places_in, with_sources, write_corpus
+from model.examples import Examples
 from model.muon import Muon
 from model.network import Network, Shape
-from model.report import write_model
-from model.tokens import BOS, DELETE, EOS, Tokens, train_tokens
+from model.objective import Exam, Loss, fastest, loss_of
+from model.report import read_model, write_model
+from model.rows import prepare, write_json
+from model.sources import CorpusError
+from model.tokens import Tokens
 
 SIZES = {
     "tiny": Shape(vocab=1024, dim=64, layers=2, heads=2, kv_heads=2, ff=160, qk_norm=True),
@@ -44,11 +45,18 @@ SIZES = {
     "20m": Shape(vocab=8192, dim=384, layers=10, heads=6, kv_heads=6, ff=1024, qk_norm=True),
 }
 
+WARM_UP = 100  # steps from nothing to the full rates, after a fresh start of the optimisers
+SAVED_EVERY = 60.0  # seconds: so much is lost at most when the machine goes away
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A training run. It is written into each checkpoint; a run may be resumed with other minutes,
-    batch or rates, but not with another size."""
+    batch or rates, but not with another shape.
+
+    There is no average of the weights beside them: the fall of the rates to zero does the same for
+    the weights that ship, and a run that was cut off gets it by `--finish`.
+    """
 
     size: str = "2m"
     minutes: float = 66.0
@@ -60,25 +68,53 @@ class Plan:
     seed: int = 0
 
 
-USUAL = Plan()
+# The two large ones are for a GPU. Their steps take 40 times as many tokens, and would bear higher
+# rates; they are wider and deeper, which asks for lower ones. So these are guesses in the middle.
+PLANS = {
+    "tiny": Plan("tiny", minutes=1, batch=4),
+    "2m": Plan("2m"),
+    "10m": Plan("10m", minutes=25, batch=512),
+    "20m": Plan("20m", minutes=25, batch=512, matrix_rate=3e-3),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The end of a run cut short: from `start` to `stop` seconds of training the rates fall from
+    `factor` to zero."""
+
+    start: float
+    stop: float
+    factor: float
 
 
 def main(arguments: Sequence[str]) -> int:
+    began = time.monotonic()
     options = parser().parse_args(arguments)
     console = Console(stderr=True)
-    plan = Plan(options.size, options.minutes, batch=options.batch, seed=options.seed)
+    plan = plan_of(options)
     work: Path = options.work
     try:
         work.mkdir(parents=True, exist_ok=True)
-        tokens = prepare(plan, work, options.exclude, options.limit_files, console)
-        run(plan, tokens, work, options.device, console)
+        if not options.export_only:
+            tokens = prepare(
+                work, corpus_for(options, console), options.vocab or SIZES[plan.size].vocab,
+                options.exclude, console, options.start and options.start / "tokenizer.json",
+            )  # fmt: skip
+            until = began + options.slice * 60 if options.slice else math.inf
+            run = Run(plan, tokens, work, options.device, console, eager=options.eager)
+            run.take_up(options.start)
+            run.train(options.finish, until)
         if not options.no_export:
-            write_model(options.out, work)
+            write_model(options.out, work, console)
             console.print(f"wrote {options.out}")
     except OSError as error:
         console.print(f"[red]training stopped:[/red] {error}. What was done lies in {work}.")
         return 1
-    except TrainingError as error:
+    except torch.OutOfMemoryError as error:
+        console.print(f"[red]training stopped:[/red] {error}. Name a smaller --batch.")
+        return 1
+    except (TrainingError, CorpusError, CheckpointError) as error:
         console.print(f"[red]training stopped:[/red] {error}")
         return 1
     return 0
@@ -91,152 +127,245 @@ class TrainingError(Exception):
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="infill-lsp train",
-        description="Train the bundled model anew from the Python source on this machine. "
-        "A run that was stopped goes on from its last checkpoint.",
+        description="Train the bundled model anew from Python source. A run that was stopped, in "
+        "whatever way, goes on from its last checkpoint with the same command.",
+        allow_abbrev=False,
     )
-    made.add_argument("--size", choices=SIZES, default=USUAL.size)
-    made.add_argument("--minutes", type=float, default=USUAL.minutes, help="time spent on steps")
-    made.add_argument("--batch", type=int, default=USUAL.batch, help="examples a step")
-    made.add_argument("--seed", type=int, default=USUAL.seed)
+    made.add_argument("--size", choices=SIZES, default=Plan().size)
+    made.add_argument("--minutes", type=float, help="time spent on steps, over all commands")
+    made.add_argument("--slice", type=float, metavar="MINUTES", help="end this command after so "
+                      "many minutes, all told; the same command then goes on")  # fmt: skip
+    made.add_argument("--finish", type=float, metavar="MINUTES", help="let the rates fall to zero "
+                      "within so many minutes from the last checkpoint, and end there")  # fmt: skip
+    made.add_argument("--from", type=Path, dest="start", metavar="FOLDER", help="begin with the "
+                      "weights and vocabulary of a model that this trainer wrote, and go on where "
+                      "its run was; only where there is no checkpoint yet")  # fmt: skip
+    made.add_argument("--batch", type=int, help="examples a step")
+    made.add_argument("--vocab", type=int, help="tokens in the vocabulary")
+    made.add_argument("--matrix-rate", type=float, help="Muon's rate")
+    made.add_argument("--other-rate", type=float, help="AdamW's rate")
+    made.add_argument("--seed", type=int, default=Plan().seed)
     made.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    made.add_argument("--work", type=Path, default=Path("training"), help="checkpoints, token ids")
+    made.add_argument("--eager", action="store_true", help="compile nothing: slower, starts sooner")
+    work = Path("training")
+    made.add_argument("--work", type=Path, default=work, help="checkpoints, token ids")
     made.add_argument(
         "--out", type=Path, default=Path(__file__).parent / "bundled", help="the finished model"
     )
-    made.add_argument(
-        "--exclude", type=Path, action="append", default=[], metavar="SUITE.jsonl[.gz]",
-        help="an evaluation suite: files that share 13 words in a row with it are left out",
-    )  # fmt: skip
-    made.add_argument("--limit-files", type=int, default=0, help="a small corpus, for a rehearsal")
     made.add_argument("--no-export", action="store_true", help="leave the finished model alone")
+    made.add_argument(
+        "--export-only",
+        action="store_true",
+        help="train nothing: write the last checkpoint's model",
+    )
+    made.add_argument("--corpus", type=Path, metavar="FILE", help="what `infill-lsp corpus` wrote; "
+                      "without it one is made in the work folder")  # fmt: skip
+    with_sources(made, work)
     return made
 
 
-def prepare(
-    plan: Plan, work: Path, exclude: Sequence[Path], limit: int, console: Console
-) -> Tokens:
-    """Makes `tokenizer.json`, `train.npy`, `heldout.npy` and `corpus.json`, if not there."""
-    vocab = SIZES[plan.size].vocab
-    facts_path = work / "corpus.json"
-    if facts_path.exists():
-        facts = json.loads(facts_path.read_text())
-        if facts["vocab"] != vocab:
+def plan_of(options: argparse.Namespace) -> Plan:
+    usual = PLANS[options.size]
+    told = {
+        name: value
+        for name in ("minutes", "batch", "matrix_rate", "other_rate", "seed")
+        if (value := getattr(options, name)) is not None
+    }
+    return dataclasses.replace(usual, **told)
+
+
+def corpus_for(options: argparse.Namespace, console: Console) -> Path:
+    """The corpus that was named, else the work folder's own, made now if it is not there."""
+    if options.corpus:
+        return options.corpus
+    path: Path = options.work / "corpus.jsonl"
+    if not path.exists() and not (options.work / "corpus.json").exists():
+        places = places_in(options.downloads, options.installed_only, options.limit_files, console)
+        write_corpus(path, gathered(places, options.exclude, console), 0, console)
+    return path
+
+
+class Run:
+    """The network in training, and how far it has come."""
+
+    def __init__(
+        self, plan: Plan, tokens: Tokens, work: Path, device: str, console: Console, *, eager: bool
+    ) -> None:
+        torch.manual_seed(plan.seed)
+        self.plan, self.work, self.device, self.console = plan, work, device, console
+        self.eager = eager
+        self.shape = dataclasses.replace(SIZES[plan.size], vocab=len(tokens))
+        self.network = Network(self.shape).to(device)
+        self.optimisers = optimisers_for(self.network, plan)
+        self.vocabulary = tokens
+        self.examples = Examples(tokens, plan.length)
+        self.step = self.tokens = 0
+        self.seconds = 0.0
+        self.warm_from = 0  # the step at which the optimisers were fresh
+        self.log: list[dict[str, float]] = []
+        self.ending: Finish | None = None
+
+    def take_up(self, start: Path | None) -> None:
+        """Goes on from the last checkpoint; without one, from the folder `start`, if given."""
+        saved = last_saved(self.work, self.console)
+        if saved is None and start is None:
+            return
+        if saved is None:
+            assert start is not None
+            saved = read_model(start)
+            self.warm_from = saved["state"]["step"]
+        try:
+            # All of a network's shape must be as it was, or the weights would mean other things.
+            if saved["shape"] != dataclasses.asdict(self.shape):
+                raise ValueError(f"it is of shape {saved['shape']}")
+            self.network.load_state_dict(saved["network"])
+            for optimiser, kept in zip(self.optimisers, saved.get("optimisers", ()), strict=False):
+                optimiser.load_state_dict(kept)
+            state = saved["state"]
+            self.step, self.tokens, self.seconds = state["step"], state["tokens"], state["seconds"]
+            self.log = state["log"]
+            self.warm_from = max(self.warm_from, state.get("warm_from", 0))
+            self.ending = Finish(**state["ending"]) if state.get("ending") else None
+        except (RuntimeError, ValueError, KeyError) as error:
             raise TrainingError(
-                f"{work} holds a corpus for a vocabulary of {facts['vocab']} tokens, size "
-                f"{plan.size} needs {vocab}; name another --work or delete that folder"
+                f"what lies in {start or self.work} is of another network than size "
+                f"{self.plan.size} with these tokens ({error}); name another --size or --work"
+            ) from error
+
+    def train(self, finish: float | None, until: float) -> None:
+        """Trains until the plan's minutes are spent, or until that moment of the clock."""
+        self.end_within(finish)
+        if self.seconds >= self.budget:
+            return
+        rows = self.work / "train.npy"
+        drawn = iter(loader(
+            Batches(rows, self.examples, self.plan.batch, self.plan.seed), self.step, self.device
+        ))  # fmt: skip
+        batches = on(self.device, drawn)
+        batch = next(batches)
+        loss = loss_of if self.eager else fastest(self.network, batch, self.console)
+        exam = Exam(self.examples, self.vocabulary, np.load(self.work / "heldout.npy"), self.device)
+        losses: list[torch.Tensor] = []
+        last_note = last_save = time.monotonic()
+        with asked_to_stop() as asked, progress_bar(self.console) as bar:
+            task = bar.add_task("training", total=self.budget, note="")
+            while self.seconds < self.budget and not asked and time.monotonic() < until:
+                began = time.monotonic()
+                losses.append(self.learn(loss, batch))
+                batch = next(batches)
+                self.seconds += time.monotonic() - began
+                if time.monotonic() - last_note > max(60, self.budget / 100):
+                    self.note(losses, exam)
+                    last_note = time.monotonic()
+                if time.monotonic() - last_save > min(SAVED_EVERY, self.budget / 20):
+                    self.save_or_tell(losses)
+                    last_save = time.monotonic()
+                shown = f"loss {self.log[-1]['loss']:.3f}  " if self.log else ""
+                speed = self.tokens / max(self.seconds, 1)
+                bar.update(task, completed=self.seconds,
+                           note=f"step {self.step:,}  {shown}{speed:,.0f} tokens/s")  # fmt: skip
+        if losses:
+            self.note(losses, exam)
+        self.save()
+        if asked:
+            raise TrainingError(f"asked to stop; the same command goes on from {self.work}")
+        if self.seconds < self.budget:
+            self.console.print(
+                f"{self.seconds / 60:.1f} of {self.budget / 60:.1f} minutes are done; the same "
+                "command goes on, --finish ends the run sooner"
             )
-        return Tokens.from_file(work / "tokenizer.json")
-    console.print("reading the corpus …")
-    sources: list[Source] = []
-    for source in corpus(exclude):
-        sources.append(source)
-        if limit and len(sources) >= limit:
-            break
-    learnt = [source for source in sources if not source.held_out]
-    if not learnt:
-        raise TrainingError("no Python source was found to learn from")
-    console.print(f"{len(sources):,} files; learning the vocabulary …")
-    tokens = train_tokens((s.text for s in learnt[::3]), vocab)  # a third says as much as all
-    tokens.tokenizer.save(str(work / "tokenizer.json"))
-    rng = np.random.default_rng(plan.seed)
-    rng.shuffle(learnt)  # type: ignore[arg-type]  # numpy shuffles any mutable sequence
-    counts: dict[str, int] = {}
-    for name, part in (("train", learnt), ("heldout", [s for s in sources if s.held_out])):
-        row = np.concatenate([ids for s in part for ids in [ids_of(tokens, s.text)]] or [[EOS]])
-        np.save(work / f"{name}.npy", row.astype(np.uint16))
-        counts[name] = len(row)
-    packages: dict[str, int] = {}
-    for source in learnt:
-        packages[source.package] = packages.get(source.package, 0) + len(source.text)
-    write_json(
-        facts_path,
-        {
-            "vocab": vocab,
-            "files": len(sources),
-            "characters": sum(packages.values()),
-            "tokens": counts,
-            "excluded_suites": [path.name for path in exclude],
-            "packages": dict(sorted(packages.items(), key=lambda item: -item[1])),
-        },
+
+    def learn(self, loss: Loss, batch: Batch) -> torch.Tensor:
+        """One optimiser step; the loss stays on the device, so that nobody waits for it."""
+        factor = self.factor()
+        rates = (self.plan.matrix_rate, self.plan.other_rate)
+        for optimiser, rate in zip(self.optimisers, rates, strict=True):
+            for group in optimiser.param_groups:
+                group["lr"] = rate * factor
+        told = loss(self.network, batch)
+        told.backward()
+        for optimiser in self.optimisers:
+            torch.nn.utils.clip_grad_norm_(optimiser.param_groups[0]["params"], 1.0)
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        self.step += 1
+        self.tokens += batch.ids.numel()
+        return told.detach()
+
+    @property
+    def budget(self) -> float:
+        return self.ending.stop if self.ending else self.plan.minutes * 60
+
+    def end_within(self, minutes: float | None) -> None:
+        """An end that was begun is gone on with; without `--finish` the plan holds again."""
+        if minutes is None:
+            self.ending = None
+        elif self.ending is None:
+            factor = falling(self.seconds / (self.plan.minutes * 60), self.plan.decay)
+            # Where the plan's minutes are over there is nothing left of the rates to let fall.
+            self.ending = Finish(self.seconds, self.seconds + minutes * 60, factor or 1.0)
+
+    def factor(self) -> float:
+        """What the full rates are multiplied by: warm-up, flat, then a linear fall to zero."""
+        warm = min(1.0, (self.step - self.warm_from + 1) / WARM_UP)
+        if self.ending is None:
+            return warm * falling(self.seconds / self.budget, self.plan.decay)
+        left = (self.ending.stop - self.seconds) / (self.ending.stop - self.ending.start)
+        return warm * self.ending.factor * max(0.0, left)
+
+    def note(self, losses: list[torch.Tensor], exam: Exam) -> None:
+        """Writes a line of the log. Raises `TrainingError` when the losses went astray."""
+        mean = float(torch.stack(losses).float().mean())
+        if not math.isfinite(mean):
+            raise TrainingError(
+                f"the loss is no number at step {self.step:,}; the checkpoint in {self.work} is "
+                "from before that: go on from it with a lower --matrix-rate"
+            )
+        losses.clear()
+        self.log.append({"step": self.step, "tokens": self.tokens, "loss": mean,
+                         "seconds": round(self.seconds), **exam.marks(self.network)})  # fmt: skip
+
+    def save_or_tell(self, losses: Sequence[torch.Tensor]) -> None:
+        """Now and then along the way. No space is told and the run goes on: there may be some
+        later, and nothing is gained by throwing away what the network has learnt since."""
+        if losses and not math.isfinite(float(losses[-1])):
+            return  # a bad state must not take a good one's place; the next note will tell
+        try:
+            self.save()
+        except OSError as error:
+            self.console.print(
+                f"[red]no checkpoint:[/red] {error}. The last one is kept and the run goes on; "
+                "make space"
+            )
+
+    def save(self) -> None:
+        state = {"step": self.step, "tokens": self.tokens, "seconds": self.seconds,
+                 "log": self.log, "warm_from": self.warm_from, "machine": machine(self.device),
+                 "ending": dataclasses.asdict(self.ending) if self.ending else None}  # fmt: skip
+        save(
+            {
+                "plan": dataclasses.asdict(self.plan),
+                "shape": dataclasses.asdict(self.shape),
+                "network": self.network.state_dict(),
+                "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+                "state": state,
+            },
+            self.work,
+        )
+        write_json(self.work / "log.json", self.log)
+
+
+def machine(device: str) -> str:
+    """What the card says of the compute."""
+    return (
+        torch.cuda.get_device_name()
+        if device == "cuda"
+        else f"a CPU, threads: {torch.get_num_threads()}"
     )
-    return tokens
 
 
-def ids_of(tokens: Tokens, text: str) -> np.ndarray:
-    return np.array([BOS, *tokens.encode(text), EOS], np.uint16)
-
-
-def run(plan: Plan, tokens: Tokens, work: Path, device: str, console: Console) -> None:
-    """Trains until the plan's minutes are spent, from the last checkpoint if there is one."""
-    torch.manual_seed(plan.seed)
-    shape = dataclasses.replace(SIZES[plan.size], vocab=len(tokens))
-    network = Network(shape).to(device)
-    optimisers = optimisers_for(network, plan)
-    state = resume(network, optimisers, work, device)
-    examples = Examples(tokens, plan.length)
-    batches = iter(loader(Batches(work / "train.npy", examples, plan), state["step"], device))
-    exam = Exam(examples, np.load(work / "heldout.npy"), device)
-    forward = torch.compile(network) if device == "cuda" else network
-    stop = Stop()
-    budget = plan.minutes * 60
-    last_saved = last_log = time.monotonic()
-    losses: list[float] = []
-    with progress_bar(console) as bar:
-        task = bar.add_task("training", total=budget, completed=state["seconds"], note="")
-        while state["seconds"] < budget and not stop:
-            began = time.monotonic()
-            ids, labels = next(batches)
-            set_rates(optimisers, rate_at(state["seconds"] / budget, state["step"], plan))
-            losses.append(step(forward, optimisers, ids, labels, device))
-            state["step"] += 1
-            state["tokens"] += ids.numel()
-            state["seconds"] += time.monotonic() - began
-            if time.monotonic() - last_log > 60 or state["seconds"] >= budget:
-                last_log = time.monotonic()
-                state["log"].append(
-                    {
-                        "step": state["step"],
-                        "tokens": state["tokens"],
-                        "seconds": round(state["seconds"]),
-                        "loss": float(np.mean(losses)),
-                        **exam.marks(network),
-                    }
-                )
-                losses.clear()
-            if time.monotonic() - last_saved > 180:
-                last_saved = time.monotonic()
-                save(plan, shape, network, optimisers, state, work)
-            shown = state["log"][-1] if state["log"] else {"loss": losses[-1]}
-            bar.update(
-                task,
-                completed=state["seconds"],
-                note=f"step {state['step']:,}  loss {shown['loss']:.3f}  "
-                f"{state['tokens'] / max(state['seconds'], 1):,.0f} tokens/s",
-            )
-    save(plan, shape, network, optimisers, state, work)
-    if stop:
-        raise TrainingError(f"asked to stop; the same command goes on from {work}")
-
-
-def step(
-    network: Any,
-    optimisers: Sequence[torch.optim.Optimizer],
-    ids: torch.Tensor,
-    labels: torch.Tensor,
-    device: str,
-) -> float:
-    """One optimiser step over a batch; the loss is the mean over all labelled positions."""
-    rows = torch.nonzero(labels.flatten() != IGNORED).flatten()
-    wanted = labels.flatten()[rows].to(device)
-    with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-        logits = network(ids.to(device), rows=rows.to(device))
-    loss = functional.cross_entropy(logits.float(), wanted)
-    loss.backward()
-    for optimiser in optimisers:
-        torch.nn.utils.clip_grad_norm_(optimiser.param_groups[0]["params"], 1.0)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-    return float(loss.detach())
+def falling(share: float, decay: float) -> float:
+    return min(1.0, max(0.0, 1 - share) / decay)
 
 
 def optimisers_for(network: Network, plan: Plan) -> tuple[torch.optim.Optimizer, ...]:
@@ -244,143 +373,26 @@ def optimisers_for(network: Network, plan: Plan) -> tuple[torch.optim.Optimizer,
     matrices = [p for n, p in network.named_parameters() if p.dim() == 2 and ".layers." in n]
     inside = set(map(id, matrices))
     others = [p for p in network.parameters() if id(p) not in inside]
-    return (
-        Muon(matrices, lr=plan.matrix_rate, weight_decay=0.05),
-        torch.optim.AdamW(others, lr=plan.other_rate, betas=(0.9, 0.95), weight_decay=0.0),
+    adam = torch.optim.AdamW(
+        others, lr=plan.other_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=others[0].is_cuda
     )
+    return Muon(matrices, lr=plan.matrix_rate, weight_decay=0.05), adam
 
 
-def rate_at(share: float, step: int, plan: Plan) -> float:
-    """The learning rates' factor: 100 steps of warm-up, flat, then a linear fall to zero."""
-    return min(1.0, (step + 1) / 100, max(0.0, 1 - share) / plan.decay)
-
-
-def set_rates(optimisers: Sequence[torch.optim.Optimizer], factor: float) -> None:
-    for optimiser in optimisers:
-        for group in optimiser.param_groups:
-            group.setdefault("full_rate", group["lr"])
-            group["lr"] = group["full_rate"] * factor
-
-
-class Batches(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """The batch of each step: (ids, labels). The same step draws the same, whoever draws it."""
-
-    def __init__(self, path: Path, examples: Examples, plan: Plan) -> None:
-        self.path = path
-        self.examples = examples
-        self.plan = plan
-
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        row = np.load(self.path, mmap_mode="r")
-        rng = np.random.default_rng((self.plan.seed, index))
-        ids, labels = self.examples.draw(row, self.plan.batch, rng)
-        return torch.from_numpy(ids), torch.from_numpy(labels)
-
-
-def loader(
-    batches: Batches, first: int, device: str
-) -> DataLoader[tuple[torch.Tensor, torch.Tensor]]:
-    """Batches from step `first` on; beside a GPU they are drawn by processes of their own."""
-    workers = max(1, (os.cpu_count() or 2) - 2) if device == "cuda" else 0
-    return DataLoader(batches, batch_size=None, sampler=count(first), num_workers=workers)  # type: ignore[arg-type]  # any iterable will do
-
-
-class Exam:
-    """The same held-out examples at every look: loss, and how often masks are guessed right."""
-
-    def __init__(self, examples: Examples, row: np.ndarray, device: str) -> None:
-        self.device = device
-        if len(row) <= examples.length + SPARE:  # a rehearsal's corpus may hold no held-out package
-            self.ids = self.labels = None
-            return
-        drawn = examples.draw(row, 64, np.random.default_rng(1234))
-        self.ids, self.labels = (torch.from_numpy(part).to(device) for part in drawn)
-
-    @torch.inference_mode()
-    def marks(self, network: Network) -> dict[str, float]:
-        if self.ids is None or self.labels is None:
-            return {}
-        rows = torch.nonzero(self.labels.flatten() != IGNORED).flatten()
-        logits = torch.cat(list(self.logits(network, rows)))
-        wanted = self.labels.flatten()[rows]
-        right = logits.argmax(-1) == wanted
-        content = wanted > DELETE
-        return {
-            "heldout_loss": float(functional.cross_entropy(logits.float(), wanted)),
-            "heldout_right": float(right[content].float().mean()),
-            "heldout_length_right": float(right[~content].float().mean()),
-        }
-
-    def logits(self, network: Network, rows: torch.Tensor) -> Iterator[torch.Tensor]:
-        assert self.ids is not None
-        length = self.ids.shape[1]
-        for start in range(0, len(self.ids), 16):
-            low, high = start * length, (start + 16) * length
-            yield network(
-                self.ids[start : start + 16], rows=rows[(rows >= low) & (rows < high)] - low
-            )
-
-
-def resume(
-    network: Network,
-    optimisers: Sequence[torch.optim.Optimizer],
-    work: Path,
-    device: str,
-) -> dict[str, Any]:
-    """Loads the last checkpoint into network and optimisers; a fresh state if there is none."""
-    path = work / "checkpoint.pt"
-    if not path.exists():
-        return {"step": 0, "tokens": 0, "seconds": 0.0, "log": []}
+@contextmanager
+def asked_to_stop() -> Generator[list[int]]:
+    """Holds something once Ctrl-C or a termination was asked for: the step ends, the checkpoint is
+    written."""
+    asked: list[int] = []
+    former = {
+        number: signal.signal(number, lambda number, _: asked.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
-        saved = torch.load(path, map_location=device, weights_only=True)
-        network.load_state_dict(saved["network"])
-        for optimiser, kept in zip(optimisers, saved["optimisers"], strict=True):
-            optimiser.load_state_dict(kept)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise TrainingError(
-            f"{path} cannot be resumed ({error}); delete it to begin anew"
-        ) from error
-    state: dict[str, Any] = saved["state"]
-    return state
-
-
-def save(
-    plan: Plan,
-    shape: Shape,
-    network: Network,
-    optimisers: Sequence[torch.optim.Optimizer],
-    state: dict[str, Any],
-    work: Path,
-) -> None:
-    """Writes the checkpoint beside the old one, then puts it in its place: never half of one."""
-    new = work / "checkpoint.pt.new"
-    torch.save(
-        {
-            "plan": dataclasses.asdict(plan),
-            "shape": dataclasses.asdict(shape),
-            "network": network.state_dict(),
-            "optimisers": [optimiser.state_dict() for optimiser in optimisers],
-            "state": state,
-        },
-        new,
-    )
-    os.replace(new, work / "checkpoint.pt")
-    write_json(work / "log.json", state["log"])
-
-
-class Stop:
-    """True once Ctrl-C or a termination was asked for: the step ends, the checkpoint is written."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self.ask)
-
-    def ask(self, *_: object) -> None:
-        self.asked = True
-
-    def __bool__(self) -> bool:
-        return self.asked
+        yield asked
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def progress_bar(console: Console) -> Progress:
@@ -392,7 +404,3 @@ def progress_bar(console: Console) -> Progress:
         TimeRemainingColumn(),
         console=console,
     )
-
-
-def write_json(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value, indent=1) + "\n")
