@@ -1,8 +1,8 @@
 """Muon: momentum whose update is made orthogonal, for the matrices inside a network's blocks.
 
 The algorithm is Keller Jordan's (https://kellerjordan.github.io/posts/muon/), its step scaled to
-AdamW's size after Moonlight (arXiv 2502.16982). `torch.optim.Muon` is the same, but iterates in
-bfloat16 always, which made one step 20 times slower on a CPU without bfloat16 units.
+AdamW's size after Moonlight (arXiv 2502.16982). `torch.optim.Muon` is the same, but takes matrices
+one by one, and iterates in bfloat16 even on a CPU that has no instructions for it.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -16,6 +16,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from model.precision import has_bfloat16
 
 
 class Muon(torch.optim.Optimizer):
@@ -57,12 +59,12 @@ class Muon(torch.optim.Optimizer):
 def orthogonal(matrices: Tensor, steps: int = 5) -> Tensor:
     """Nearly the orthogonal factor of each matrix, (n, rows, columns), by Newton-Schulz steps."""
     a, b, c = 3.4445, -4.7750, 2.0315  # Jordan's quintic: steep at zero, and within 0.7–1.2 after
-    x = matrices.bfloat16() if matrices.is_cuda else matrices.float()
+    x = matrices.bfloat16() if has_bfloat16(matrices.device.type) else matrices.float()
     tall = x.shape[-2] > x.shape[-1]
     if tall:
         x = x.mT
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(steps):
         gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.mT if tall else x

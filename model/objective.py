@@ -8,7 +8,6 @@ small exam on held-out code. Knows nothing of how a batch was made."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from torch.nn import functional
 from model.batches import Batch, Draws
 from model.examples import IGNORED, SPARE
 from model.network import Network
+from model.precision import has_bfloat16
 from model.tokens import DELETE, Tokens
 
 Loss = Callable[[Network, Batch], torch.Tensor]
@@ -40,15 +40,6 @@ def mean_loss(
 
 def autocast(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device.type))
-
-
-def has_bfloat16(device: str) -> bool:
-    """Whether bfloat16 is faster there than float32. A CPU without the instructions is slower."""
-    if device != "cpu":
-        return True
-    told: Callable[[], dict[str, Any]] = getattr(torch.cpu, "get_capabilities", dict)
-    able = told()
-    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
 def fastest(network: Network, batch: Batch, console: Console) -> Loss:

@@ -67,7 +67,7 @@ def test_the_same_seed_draws_the_same_examples():
 
 def test_muon_turns_a_gradient_into_a_nearly_orthogonal_step():
     torch.manual_seed(0)
-    values = torch.linalg.svdvals(orthogonal(torch.randn(3, 24, 40)))
+    values = torch.linalg.svdvals(orthogonal(torch.randn(3, 24, 40)).float())
     assert float(values.min()) > 0.5
     assert float(values.max()) < 1.3
     matrix = torch.nn.Parameter(torch.randn(8, 6))
