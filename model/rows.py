@@ -58,7 +58,8 @@ def prepare(
     learnt = [learnt[i] for i in rng.permutation(len(learnt))]
     if tokenizer is None:
         console.print(f"{len(sources):,} files; learning the vocabulary …")
-        train_tokens(sample(learnt), vocab).tokenizer.save(str(work / "tokenizer.json"))
+        learned = train_tokens(sample(learnt), vocab).tokenizer.to_str(pretty=True)
+        (work / "tokenizer.json").write_text(learned, "utf-8")
     else:
         shutil.copy(tokenizer, work / "tokenizer.json")
     tokens = Tokens.from_file(work / "tokenizer.json")
@@ -70,8 +71,7 @@ def prepare(
         if name == "train":
             shown = repeated(part, shown, rng)
             counts["round"] = sum(map(len, shown))
-        row = np.concatenate(shown or [np.array([EOS])])
-        np.save(work / f"{name}.npy", row.astype(np.uint16))
+        save_row(work / f"{name}.npy", np.concatenate(shown or [np.array([EOS])]))
     facts = facts_of(learnt) | {
         "vocab": vocab,
         "corpus": digest(corpus),
@@ -129,6 +129,13 @@ def repeated(
     times = [pins().repeats.get(source.package, 1) for source in sources]
     order = rng.permutation(np.repeat(np.arange(len(sources)), times))
     return [ids[i] for i in order]
+
+
+def save_row(path: Path, row: np.ndarray) -> None:
+    try:
+        np.save(path, row.astype(np.uint16))
+    except OSError as error:  # numpy says how much it wrote, and not why no more
+        raise OSError(f"{path} could not be written, is there space? ({error})") from error
 
 
 def facts_of(learnt: Sequence[Source]) -> dict[str, Any]:

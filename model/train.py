@@ -145,7 +145,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--matrix-rate", type=float, help="Muon's rate")
     made.add_argument("--other-rate", type=float, help="AdamW's rate")
     made.add_argument("--seed", type=int, default=Plan().seed)
-    made.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    made.add_argument(
+        "--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu"
+    )
     made.add_argument("--eager", action="store_true", help="compile nothing: slower, starts sooner")
     work = Path("training")
     made.add_argument("--work", type=Path, default=work, help="checkpoints, token ids")
@@ -204,6 +206,7 @@ class Run:
         self.warm_from = 0  # the step at which the optimisers were fresh
         self.log: list[dict[str, float]] = []
         self.ending: Finish | None = None
+        self.short_of_space = False
 
     def take_up(self, start: Path | None) -> None:
         """Goes on from the last checkpoint; without one, from the folder `start`, if given."""
@@ -332,11 +335,14 @@ class Run:
             return  # a bad state must not take a good one's place; the next note will tell
         try:
             self.save()
+            self.short_of_space = False
         except OSError as error:
-            self.console.print(
-                f"[red]no checkpoint:[/red] {error}. The last one is kept and the run goes on; "
-                "make space"
-            )
+            if not self.short_of_space:  # told once, not every minute
+                self.console.print(
+                    f"[red]no checkpoint:[/red] {error}. The last one is kept and the run goes on; "
+                    "make space"
+                )
+            self.short_of_space = True
 
     def save(self) -> None:
         state = {"step": self.step, "tokens": self.tokens, "seconds": self.seconds,
