@@ -51,7 +51,8 @@ class Batches(Dataset[Batch]):
         self.seed = seed
         # A tenth more than there are on average, so that few are lost; those are lost by chance.
         usual = [np.count_nonzero(self.drawn(-1 - i)[1] != IGNORED) for i in range(8)]
-        self.wanted = -(-int(1.1 * np.mean(usual)) // ALIKE) * ALIKE
+        spacious = -(-int(1.1 * np.mean(usual)) // ALIKE) * ALIKE
+        self.wanted = min(spacious, batch * examples.length)
 
     def __getitem__(self, index: int) -> Batch:
         ids, labels = self.drawn(index)

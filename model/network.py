@@ -23,6 +23,7 @@ class Shape:
     """The hyperparameters of a network; a `config.json` holds the same names.
 
     `shift`: the token at position i is read from row i-1, as Dream and its kin were trained.
+    `causal`: a token sees only what stands before it, as in the twin of `model/twin.py`.
     """
 
     vocab: int
@@ -38,6 +39,7 @@ class Shape:
     qk_norm: bool = False
     tied: bool = True
     shift: bool = False
+    causal: bool = False
 
     def __post_init__(self) -> None:
         if self.heads % self.kv_heads:
@@ -51,7 +53,7 @@ class Shape:
 
 
 class Network(nn.Module):
-    """Every token sees every other: there is no causal mask and nothing is kept between calls."""
+    """Every token sees every other, unless the shape is causal; nothing is kept between calls."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -143,9 +145,11 @@ class Attention(nn.Module):
         q = rotate(self.q_norm(heads(self.q_proj(hidden))), turn)
         k = rotate(self.k_norm(heads(self.k_proj(hidden))), turn)
         v = heads(self.v_proj(hidden))
+        causal = self.shape.causal  # padding is on the right, where no real token looks then
         mixed = functional.scaled_dot_product_attention(
-            q, k, v, attn_mask=seen, enable_gqa=self.shape.heads != self.shape.kv_heads
-        )
+            q, k, v, attn_mask=None if causal else seen, is_causal=causal,
+            enable_gqa=self.shape.heads != self.shape.kv_heads,
+        )  # fmt: skip
         out: Tensor = self.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
         return out
 

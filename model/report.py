@@ -29,6 +29,8 @@ from model.sources import pins
 SHARD_BYTES = 15_000_000  # a shard must pass where files of 16 MB do not
 CONTEXT_TOKENS = 256
 
+DIFFUSION = "masked text-diffusion model"
+
 Log = list[dict[str, float]]
 
 
@@ -110,10 +112,11 @@ def write_shards(folder: Path, saved: dict[str, Any]) -> dict[str, str]:
 def config_from(
     saved: dict[str, Any], facts: dict[str, Any], shards: dict[str, str]
 ) -> dict[str, Any]:
+    causal = saved["shape"].get("causal", False)
     a_token = facts["characters"] / facts["tokens"]["train"]  # characters
     return {
-        "name": f"infill-python-{saved['plan']['size']}",
-        "family": "masked",
+        "name": f"infill-python-{saved['plan']['size']}{'-twin' if causal else ''}",
+        "family": "twin" if causal else "masked",
         "shape": saved["shape"],
         "start": {"line": 16, "block": 48, "context": CONTEXT_TOKENS},
         "policy": {"threshold": 0.9, "cut": 0.6, "block": 32},
@@ -165,13 +168,14 @@ def card_text(
         )
         if key in last
     )
+    kind = "left-to-right twin of a diffusion model" if config["family"] == "twin" else DIFFUSION
     suites = ", ".join(facts["excluded_suites"]) or "none was named"
     held_out = ", ".join(sorted(pins().held_out))
     tokens = facts["tokens"]
     ended = "" if finished(saved) else " (the run was not at its end: the rates had not fallen)"
     return f"""# {config["name"]}
 
-A small masked text-diffusion model of Python source, made to fill holes between two texts.
+A small {kind} of Python source, made to fill holes between two texts.
 
 | | |
 |---|---|

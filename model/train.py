@@ -26,7 +26,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from model.batches import Batch, Batches, loader, on
+from model.batches import Batch, Batches, Draws, loader, on
 from model.checkpoint import CheckpointError, last_saved, save
 from model.corpus import gathered, places_in, with_sources, write_corpus
 from model.examples import Examples
@@ -37,6 +37,7 @@ from model.report import read_model, write_model
 from model.rows import prepare, write_json
 from model.sources import CorpusError
 from model.tokens import Tokens
+from model.twin import Reading
 
 SIZES = {
     "tiny": Shape(vocab=1024, dim=64, layers=2, heads=2, kv_heads=2, ff=160, qk_norm=True),
@@ -45,6 +46,7 @@ SIZES = {
     "20m": Shape(vocab=8192, dim=384, layers=10, heads=6, kv_heads=6, ff=1024, qk_norm=True),
 }
 
+BUNDLED = Path(__file__).parent / "bundled"
 WARM_UP = 100  # steps from nothing to the full rates, after a fresh start of the optimisers
 SAVED_EVERY = 60.0  # seconds: so much is lost at most when the machine goes away
 
@@ -66,6 +68,7 @@ class Plan:
     other_rate: float = 3e-3  # AdamW's, for embeddings and norms
     decay: float = 0.3  # the share of the run in which the rates fall to zero
     seed: int = 0
+    twin: bool = False  # left to right, see `model/twin.py`
 
 
 # The two large ones are for a GPU. Their steps take 40 times as many tokens, and would bear higher
@@ -106,8 +109,9 @@ def main(arguments: Sequence[str]) -> int:
             run.take_up(options.start)
             run.train(options.finish, until)
         if not options.no_export:
-            write_model(options.out, work, console)
-            console.print(f"wrote {options.out}")
+            out = options.out or (work / "twin" if plan.twin else BUNDLED)
+            write_model(out, work, console)
+            console.print(f"wrote {out}")
     except OSError as error:
         console.print(f"[red]training stopped:[/red] {error}. What was done lies in {work}.")
         return 1
@@ -145,6 +149,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--matrix-rate", type=float, help="Muon's rate")
     made.add_argument("--other-rate", type=float, help="AdamW's rate")
     made.add_argument("--seed", type=int, default=Plan().seed)
+    made.add_argument("--twin", action="store_true", help="train the left-to-right network that "
+                      "diffusion is held against, see bench/twin.py")  # fmt: skip
     made.add_argument(
         "--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu"
     )
@@ -152,7 +158,7 @@ def parser() -> argparse.ArgumentParser:
     work = Path("training")
     made.add_argument("--work", type=Path, default=work, help="checkpoints, token ids")
     made.add_argument(
-        "--out", type=Path, default=Path(__file__).parent / "bundled", help="the finished model"
+        "--out", type=Path, metavar="FOLDER", help="the finished model (default: the bundled one)"
     )
     made.add_argument("--no-export", action="store_true", help="leave the finished model alone")
     made.add_argument(
@@ -170,7 +176,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
     usual = PLANS[options.size]
     told = {
         name: value
-        for name in ("minutes", "batch", "matrix_rate", "other_rate", "seed")
+        for name in ("minutes", "batch", "matrix_rate", "other_rate", "seed", "twin")
         if (value := getattr(options, name)) is not None
     }
     return dataclasses.replace(usual, **told)
@@ -196,11 +202,11 @@ class Run:
         torch.manual_seed(plan.seed)
         self.plan, self.work, self.device, self.console = plan, work, device, console
         self.eager = eager
-        self.shape = dataclasses.replace(SIZES[plan.size], vocab=len(tokens))
+        self.shape = dataclasses.replace(SIZES[plan.size], vocab=len(tokens), causal=plan.twin)
         self.network = Network(self.shape).to(device)
         self.optimisers = optimisers_for(self.network, plan)
         self.vocabulary = tokens
-        self.examples = Examples(tokens, plan.length)
+        self.examples: Draws = (Reading if plan.twin else Examples)(tokens, plan.length)
         self.step = self.tokens = 0
         self.seconds = 0.0
         self.warm_from = 0  # the step at which the optimisers were fresh
@@ -219,7 +225,7 @@ class Run:
             self.warm_from = saved["state"]["step"]
         try:
             # All of a network's shape must be as it was, or the weights would mean other things.
-            if saved["shape"] != dataclasses.asdict(self.shape):
+            if Shape(**saved["shape"]) != self.shape:
                 raise ValueError(f"it is of shape {saved['shape']}")
             self.network.load_state_dict(saved["network"])
             for optimiser, kept in zip(self.optimisers, saved.get("optimisers", ()), strict=False):
