@@ -91,16 +91,32 @@ def add_doctor(verbs: Verbs) -> None:
 
 def add_eval(verbs: Verbs) -> None:
     verb = described(verbs.add_parser("eval", help="measure how good fills are"), EVAL)
-    verb.add_argument("suite", type=Path, metavar="SUITE", help="a .jsonl or .jsonl.gz file")
-    verb.add_argument("--limit", type=at_least_one, metavar="N", help="only the first N tasks")
+    verb.add_argument(
+        "suites", type=Path, nargs="*", metavar="SUITE", help="a .jsonl or .jsonl.gz file"
+    )
+    verb.add_argument(
+        "--limit", type=at_least_one, metavar="N", help="only the first N tasks of each suite"
+    )
     verb.add_argument(
         "--gold", action="store_true", help="score the suite's own solutions: checks the scorer"
+    )
+    verb.add_argument(
+        "--renamed", action="store_true", help="give the names that a task defines other ones"
     )
     verb.add_argument("--samples", type=Path, metavar="FILE", help="write a row for each task")
     verb.add_argument("--json", action="store_true", help="print one JSON object")
     verb.add_argument(
         "--deadline-ms", type=at_least_one, metavar="MS", default=Settings().deadline_ms,
         help="time for a fill (default: %(default)s, as in the editor)",
+    )  # fmt: skip
+    verb.add_argument(
+        "--cut", type=Path, metavar="CORPUS",
+        help="measure nothing, cut suites out of a corpus's held-out files",
+    )  # fmt: skip
+    verb.add_argument("--out", type=Path, metavar="FOLDER", help="where --cut writes them")
+    verb.add_argument(
+        "--each", type=at_least_one, metavar="N", default=400,
+        help="at most so many tasks of a kind are cut (default: %(default)s)",
     )  # fmt: skip
     with_model(verb)
     verb.set_defaults(verb=evaluate)
@@ -175,12 +191,35 @@ def doctor(options: argparse.Namespace) -> int:
 
 
 def evaluate(options: argparse.Namespace) -> int:
-    from infill.evaluate import evaluate_suite
+    if options.cut:
+        return cut(options)
+    if not options.suites:
+        raise InputError(
+            "eval needs a suite to measure on, or --cut CORPUS --out FOLDER to make some"
+        )
+    from infill.evaluate import evaluate_suites
 
-    return evaluate_suite(
-        options.suite, settings(options), limit=options.limit, gold=options.gold,
-        samples=options.samples, as_json=options.json, deadline_ms=options.deadline_ms,
+    return evaluate_suites(
+        options.suites, settings(options), limit=options.limit, gold=options.gold,
+        renamed=options.renamed, samples=options.samples, as_json=options.json,
+        deadline_ms=options.deadline_ms,
     )  # fmt: skip
+
+
+def cut(options: argparse.Namespace) -> int:
+    if options.suites or not options.out:
+        raise InputError("eval --cut CORPUS needs --out FOLDER, and no suite")
+    if not importable("packaging"):
+        return complain(
+            "reading a corpus needs packaging, which is not installed: "
+            "pip install 'infill-lsp[train]'",
+            FAILED,
+        )
+    from infill.cut import cut
+
+    for path, count in cut(options.cut, options.out, each=options.each):
+        print(f"{path}: {count} tasks", flush=True)
+    return 0
 
 
 def bench(options: argparse.Namespace) -> int:

@@ -66,23 +66,47 @@ works. The exit status is 1 when something is broken; each broken line says what
 
 EVAL = Help(
     """\
-Measures how good fills are on a suite in the format of HumanEval-Infilling: one JSON object a line
-with task_id, prompt, suffix, canonical_solution, test and entry_point.
+Measures how good fills are, on suites in the format of HumanEval-Infilling: one JSON object a line
+with task_id, prompt, suffix, canonical_solution, test and entry_point. Suites that --cut makes have
+no tests, and say of each task its kind, its package, and where several holes are.
 
 Each task goes the way of an editor's request: the document is prompt + suffix, the cursor stands
-between them. The result is run with the task's test in a process of its own, with limits on time
-and memory, in an empty folder. That is a guard against accidents, not against malice: run suites
-and models that you trust.
+between them, on a line of its own where the suite took out whole lines. Where several lines are
+missing the hole is said to be of several lines, which a cursor cannot say unless it stands behind a
+header; several holes of a file are filled jointly. The result is run with the task's test in a
+process of its own, with limits on time and memory, in an empty folder. That is a guard against
+accidents, not against malice: run suites and models that you trust.
 
-  pass@1         the tests run clean; a task without a fill has failed
-  precision      the same among the tasks where something was shown
+  pass@1         the tests run clean, and something was filled
   exact          the fill is the missing text, spaces at both ends apart
+  right          pass@1 where there is a test, exact where there is none
+  precision      right among those shown
+  similarity     1 where the fill is the missing text, 0 where nothing was filled
   parses         prompt + fill + suffix is valid Python, all tasks
-  shown parses   the same among fills shown in files that parsed before; should be 100 %""",
+  shown parses   the same among fills shown in files that parsed before; should be 100 %
+
+Everything is asked for once with min_confidence at 0. From the confidence of each fill follows what
+the editor shows at its own min_confidence (the gate), and at any other. --samples keeps a row for
+each hole, from which bench/plots.py draws.
+
+--renamed gives every name that a task's code defines another one, in the test too: a model that
+knows code rather than these very files does about as well.
+
+--cut makes suites out of the files of a corpus (`infill-lsp corpus`) that no model is trained on:
+dev-KIND.jsonl.gz to choose settings by and test-KIND.jsonl.gz to report, of other packages, with a
+renamed copy of each. The kinds are
+  line, margin   a line of a function, the cursor behind the indentation or at the margin
+  rest           from a token to the line's end
+  expression     an expression within a line
+  word           from the middle of a name to its end
+  block          two to five lines, whole statements
+  several        two to four holes on lines near each other""",
     """\
   infill-lsp eval HumanEval-SingleLineInfilling.jsonl.gz --limit 50
   infill-lsp eval suite.jsonl --json --samples rows.jsonl >report.json
-  infill-lsp eval suite.jsonl --gold           do the suite's own solutions pass?""",
+  infill-lsp eval suite.jsonl --gold           do the suite's own solutions pass?
+  infill-lsp eval --cut corpus.jsonl.xz --out suites
+  infill-lsp eval suites/test-*.jsonl.gz       all kinds in one report""",
 )
 
 BENCH = Help(

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from infill.evaluate import Answer, Row, own_solution, pipeline, report_of, row_of, rows_of
+from infill.evaluate import Answer, Answers, own_solution, pipeline, rows_of, scored_rows
+from infill.figures import Row, at_gate, report_of, rows_in
 from infill.sandbox import outcome_of
 from infill.settings import Settings
 from infill.source import InputError
@@ -87,18 +88,68 @@ async def test_a_missing_line_is_asked_for_on_a_line_of_its_own() -> None:
     assert (row.passed, row.exact, row.text) == (True, True, "    total += b"), row
 
 
+async def test_a_hole_of_several_lines_is_asked_for_as_one() -> None:
+    loop = "for item in items:\n        best = max(best, item)"
+    prompt = BLOCK.prompt + "    "
+    task = replace(BLOCK, prompt=prompt, suffix="\n" + BLOCK.suffix, canonical_solution=loop)
+    (row,) = await rows_of([task], pipeline(Scripted(loop), SETTINGS))
+    assert (row.passed, row.exact, row.text) == (True, True, loop), row
+
+
+async def test_several_holes_are_filled_jointly_and_scored_each() -> None:
+    task = Task(
+        "several/tiny/0", "def add(a, b):\n    total = ", "\n", "a + b\n    return total",
+        spans=((0, 5), (17, 22)),
+    )  # fmt: skip
+    denoiser = Scripted(lambda canvas: ("a + b", "totals"))
+    first, second = await rows_of([task], pipeline(denoiser, SETTINGS))
+    assert len(denoiser.seen) == 1, "on one canvas"
+    assert ("".join(denoiser.seen[0].texts), len(denoiser.seen[0].holes)) == (
+        "def add(a, b):\n    total = \n    return \n", 2,
+    )  # fmt: skip
+    assert (first.wanted, first.right, second.wanted, second.right) == ("a + b", 1, "total", 0)
+    assert first.similarity == 1
+    assert 0 < second.similarity < 1
+    assert report_of([first, second])["tasks"] == 1
+    assert report_of([first, second])["holes"] == 2
+
+
+async def test_a_test_that_is_content_with_nothing_has_not_passed_on_blanks() -> None:
+    task = replace(ADD, prompt="def add(a, b):\n    return a + b", canonical_solution="  # sum")
+    blank = Answers((Answer("  ", None, 0.9, 1),), task.completed("  "), 1.0)
+    (row,) = scored_rows(task, blank)
+    assert not row.passed
+    assert scored_rows(task, await own_solution(task))[0].passed
+
+
+async def test_the_gate_decides_as_the_pipeline_does() -> None:
+    sure, unsure = Scripted("a + b", confidence=0.8), Scripted("a - b", confidence=0.4)
+    opened = [await rows_of([ADD], pipeline(it, SETTINGS)) for it in (sure, unsure)]
+    gated = replace(SETTINGS, min_confidence=0.8)
+    shown = [await rows_of([ADD], pipeline(it, gated)) for it in (sure, unsure)]
+    for (row,), (wanted,) in zip(opened, shown, strict=True):
+        found = at_gate(row, 0.8)
+        assert (found.text, found.reason, found.passed, found.parses) == (
+            wanted.text, wanted.reason, wanted.passed, wanted.parses,
+        )  # fmt: skip
+    report = report_of([row for rows in opened for row in rows], gate=0.8)
+    assert (report["precision"], report["open"]["precision"]) == (1, 0.5)
+    assert (report["withheld"], report["withheld_right"]) == (1, 0)
+    assert report["reasons"] == {"low-confidence": 1}
+
+
 async def test_rows_come_in_the_order_of_the_tasks() -> None:
     tasks = [replace(ADD, task_id=str(i)) for i in range(5)]
     seen: list[str] = []
-    rows = await rows_of(tasks, own_solution, lambda row: seen.append(row.task_id))
+    rows = await rows_of(tasks, own_solution, lambda rows: seen.append(rows[0].task_id))
     assert [row.task_id for row in rows] == seen == ["0", "1", "2", "3", "4"]
 
 
 def test_a_report_counts_each_thing_where_it_belongs() -> None:
     def row(text: str | None) -> Row:
         reason = None if text is not None else "empty"
-        answer = Answer(text, ADD.completed(text or ""), reason, 0.5, 4, 10.0)
-        return row_of(ADD, answer)
+        answers = (Answer(text, reason, 0.5, 4),)
+        return scored_rows(ADD, Answers(answers, ADD.completed(text or ""), 10.0))[0]
 
     rows = [row("a + b"), row("a -"), row("a +\\\n b"), row(None)]
     report = report_of(rows)
@@ -120,8 +171,8 @@ def test_samples_are_a_row_for_each_task(
     suite, samples = suite_at(tmp_path / "tiny.jsonl", ADD, BLOCK), tmp_path / "rows.jsonl"
     arguments = ["eval", str(suite), "--model", "scripted:a + b", "--samples", str(samples)]
     assert run([*arguments, "--limit", "1"]) == 0
-    (row,) = map(json.loads, samples.read_text().splitlines())
-    assert (row["task_id"], row["text"], row["passed"]) == ("tiny/add", "a + b", True)
+    (row,) = rows_in(samples)
+    assert (row.task_id, row.text, row.passed) == ("tiny/add", "a + b", True)
     out = capsys.readouterr().out
     assert "pass@1" in out
     assert "100.0%" in out
@@ -138,6 +189,8 @@ def test_samples_are_a_row_for_each_task(
         ("x.jsonl", b'"text"\n', "row 1 is not a JSON object"),
         ("x.jsonl", b"\xff\n", "row 1 is not JSON"),
         ("x.jsonl", json.dumps(asdict(replace(ADD, entry_point="a; b"))).encode(), "is no name"),
+        ("x.jsonl", json.dumps(asdict(replace(ADD, spans=((0, 9),)))).encode(), "leave the"),
+        ("x.jsonl", json.dumps({**asdict(ADD), "spans": [3]}).encode(), "are no list"),
     ],
 )
 def test_a_bad_suite_is_said_and_ends_with_2(
@@ -206,6 +259,15 @@ def test_nothing_that_a_program_started_is_left(tmp_path: Path) -> None:
             return
         time.sleep(0.02)
     raise AssertionError(f"process {pid} is still there")
+
+
+def test_rows_that_nobody_can_read_are_said(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    with pytest.raises(InputError, match="cannot read"):
+        rows_in(rows)
+    rows.write_text('{"task_id": "x"}\n')
+    with pytest.raises(InputError, match="row 1 is not what"):
+        rows_in(rows)
 
 
 def test_a_percentile_is_one_of_the_values() -> None:
