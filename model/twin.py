@@ -73,6 +73,11 @@ class Beam:
     score: float  # log-probability of all of it
     over: bool = False
 
+    @property
+    def worth(self) -> float:
+        """The score a token, its end included: by the score alone, nothing at all would win."""
+        return self.score / (len(self.written) + self.over)
+
 
 @torch.inference_mode()
 def written(
@@ -85,7 +90,7 @@ def written(
     beams: int = 1,
     one_line: bool = True,
 ) -> str:
-    """The likeliest middle that a search with so many beams finds; greedy with one.
+    """The middle likeliest a token that a search with so many beams finds; greedy with one.
 
     `one_line`: a token with a line end in it ends the text, and is not part of it. Each step reads
     the whole row again, as the masked network does.
@@ -108,7 +113,7 @@ def written(
             over = token in ends
             text = open_[row].written if over else [*open_[row].written, token]
             candidates.append(Beam(text, score, over))
-        found = sorted(candidates, key=lambda beam: -beam.score)[:beams]
+        found = sorted(candidates, key=lambda beam: -beam.worth)[:beams]
     return tokens.decode(found[0].written)
 
 
