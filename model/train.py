@@ -209,6 +209,7 @@ class Run:
         self.examples: Draws = (Reading if plan.twin else Examples)(tokens, plan.length)
         self.step = self.tokens = 0
         self.seconds = 0.0
+        self.planned = plan.minutes  # by the run so far; only its end may be asked for now
         self.warm_from = 0  # the step at which the optimisers were fresh
         self.log: list[dict[str, float]] = []
         self.ending: Finish | None = None
@@ -233,6 +234,7 @@ class Run:
             state = saved["state"]
             self.step, self.tokens, self.seconds = state["step"], state["tokens"], state["seconds"]
             self.log = state["log"]
+            self.planned = saved["plan"]["minutes"]
             self.warm_from = max(self.warm_from, state.get("warm_from", 0))
             self.ending = Finish(**state["ending"]) if state.get("ending") else None
         except (RuntimeError, ValueError, KeyError) as error:
@@ -310,9 +312,9 @@ class Run:
         if minutes is None:
             self.ending = None
         elif self.ending is None:
-            factor = falling(self.seconds / (self.plan.minutes * 60), self.plan.decay)
-            # Where the plan's minutes are over there is nothing left of the rates to let fall.
-            self.ending = Finish(self.seconds, self.seconds + minutes * 60, factor or 1.0)
+            factor = falling(self.seconds / (self.planned * 60), self.plan.decay)
+            more = minutes * 60 if factor > 0 else 0  # at zero the rates have fallen already
+            self.ending = Finish(self.seconds, self.seconds + more, factor)
 
     def factor(self) -> float:
         """What the full rates are multiplied by: warm-up, flat, then a linear fall to zero."""

@@ -170,7 +170,15 @@ def test_a_run_that_is_killed_is_finished_by_a_short_second_one(tmp_path: Path):
     after = torch.load(tmp_path / "work" / "checkpoint.pt")["state"]
     assert after["step"] > before["step"]
     assert before["seconds"] + 3 <= after["seconds"] < before["seconds"] + 20
+    assert main(arguments(tmp_path, 2, "--finish", "0.05")) == 0  # there is no more to finish
+    assert torch.load(tmp_path / "work" / "checkpoint.pt")["state"] == after
     assert "not at its end" not in (tmp_path / "model" / "README.md").read_text()
+
+
+def test_a_run_that_reached_its_end_has_nothing_to_finish(trained: Path, tmp_path: Path):
+    folder = copied(trained, tmp_path)
+    assert main(arguments(folder, 2, "--finish", "1")) == 0
+    assert steps(folder) == steps(trained)
 
 
 def test_a_slice_ends_early_with_a_model_and_says_how_to_go_on(
