@@ -162,7 +162,7 @@ def length_of(row: Row) -> str:
     for most_before, most in pairwise(LENGTHS):
         if size <= most:
             return f"{most_before + 1:>2}–{most}"
-    return f"{LENGTHS[-1] + 1} and more"
+    return f"{LENGTHS[-1] + 1}+"
 
 
 def thresholds_of(rows: Sequence[Row]) -> list[dict[str, Any]]:

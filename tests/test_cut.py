@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import lzma
+import re
 from pathlib import Path
 from random import Random
 
@@ -140,6 +141,7 @@ def check_hole(kind: str, text: str, start: int, end: int) -> None:
     hole, line_start = text[start:end], text.rfind("\n", 0, start) + 1
     left, right = text[line_start:start], text[end:].partition("\n")[0]
     assert "#" not in hole
+    assert '"""' not in left + hole, "what a docstring says is not code"
     assert ("\n" in hole) == (kind == "block")
     match kind:
         case "line" | "block":
@@ -154,6 +156,7 @@ def check_hole(kind: str, text: str, start: int, end: int) -> None:
         case "expression":
             ast.parse(hole, mode="eval")
             assert left.strip() or right.strip()
+            assert not re.match(r"[.(]|\s*=[^=]|\s*in\b", right), "it is no target, nor called"
         case "word":
             assert (left[-1] + hole).isidentifier()
             assert not (hole[-1] + right[:1]).isidentifier() or not right

@@ -119,6 +119,9 @@ async def test_a_test_that_is_content_with_nothing_has_not_passed_on_blanks() ->
     blank = Answers((Answer("  ", None, 0.9, 1),), task.completed("  "), 1.0)
     (row,) = scored_rows(task, blank)
     assert not row.passed
+    two = replace(task, canonical_solution="  # sum", spans=((0, 2), (2, 7)))
+    half = Answers((Answer("  ", None, 0.9, 1), Answer("# sum", None, 0.9, 1)), task.file, 1.0)
+    assert [row.passed for row in scored_rows(two, half)] == [False, True]
     assert scored_rows(task, await own_solution(task))[0].passed
 
 

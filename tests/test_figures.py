@@ -45,6 +45,8 @@ def test_every_row_is_in_one_group_of_each_kind(rows: list[Row]) -> None:
     report = report_of(rows)
     for groups in (report["kinds"], report["lengths"]):
         assert sum(group["holes"] for group in groups.values()) == len(rows)
+    for it in report["calibration"]:
+        assert it["confidence"] is None or it["from"] - 1e-4 <= it["confidence"] <= it["to"] + 1e-4
     assert sum(it["count"] for it in report["calibration"]) == sum(row.shown for row in rows)
 
 

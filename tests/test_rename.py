@@ -16,7 +16,10 @@ from infill.sandbox import outcome_of
 from infill.suite import Task, tasks_in
 from tests.programs import programs
 
-SOURCES = sorted(Path(__file__).resolve().parent.parent.glob("*/*.py"))
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = [
+    path for layer in ("infill", "lsp", "model") for path in sorted(ROOT.glob(f"{layer}/*.py"))
+]
 
 
 def check(text: str, seed: int = 0) -> dict[str, str]:
