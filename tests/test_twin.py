@@ -66,24 +66,41 @@ def test_one_beam_takes_the_likeliest_token_each_time():
     assert text == TOKENS.decode(expected)
 
 
-@pytest.mark.parametrize("beams", [1, 4])
-def test_a_twin_that_knows_the_text_writes_what_is_missing(beams: int):
-    lines = ["def added(first, second):", "    return first + second", "print(added(1, 2))"]
-    before, middle, after = (TOKENS.encode(line + "\n") for line in lines)
-    middle = middle[:-1]  # without its line end
-    row = torch.tensor([[PREFIX, *before, SUFFIX, *after, MIDDLE, *middle, END]])
+LINES = [
+    "def added(first, second):",
+    "    total = first + second",
+    "    return total",
+    "added(1, 2)",
+]
+BEFORE, MISSING, AFTER = (
+    TOKENS.encode(text) for text in (LINES[0] + "\n", "\n".join(LINES[1:3]), "\n" + LINES[3])
+)
+
+
+@pytest.fixture(scope="module")
+def learned() -> Network:
+    """A twin that knows one text by heart."""
+    row = torch.tensor([[PREFIX, *BEFORE, SUFFIX, *AFTER, MIDDLE, *MISSING, END]])
     twin = network()
     optimiser = torch.optim.AdamW(twin.parameters(), lr=3e-3)
-    for _ in range(60):
+    for _ in range(80):
         logits = twin(row)[0, :-1]
         torch.nn.functional.cross_entropy(logits, row[0, 1:]).backward()
         optimiser.step()
         optimiser.zero_grad()
-    assert written(twin, TOKENS, before, after, limit=20, beams=beams) == lines[1]
-    assert written(twin, TOKENS, before, after, limit=2, beams=1) == TOKENS.decode(middle[:2])
+    return twin
 
 
-@pytest.mark.parametrize("beams", [1, 3])
-def test_one_line_has_no_line_end(beams: int):
-    text = written(network(), TOKENS, ROW[:9].tolist(), ROW[9:12].tolist(), limit=30, beams=beams)
-    assert "\n" not in text
+@pytest.mark.parametrize("beams", [1, 4])
+def test_a_twin_that_knows_the_text_writes_what_is_missing(learned: Network, beams: int):
+    text = written(learned, TOKENS, BEFORE, AFTER, limit=30, beams=beams, one_line=False)
+    assert text == "\n".join(LINES[1:3])
+
+
+@pytest.mark.parametrize("beams", [1, 4])
+def test_one_line_ends_where_the_line_does(learned: Network, beams: int):
+    assert written(learned, TOKENS, BEFORE, AFTER, limit=30, beams=beams) == LINES[1]
+
+
+def test_a_fill_is_never_longer_than_its_limit(learned: Network):
+    assert written(learned, TOKENS, BEFORE, AFTER, limit=2) == TOKENS.decode(MISSING[:2])
