@@ -10,7 +10,7 @@ from itertools import takewhile
 from time import perf_counter
 from typing import cast
 
-from model.canvas import Canvas, Denoiser, Draft, Piece
+from model.canvas import Canvas, Denoiser, Draft, Piece, Rival
 
 Watch = Callable[[Canvas, Draft], None]
 
@@ -34,6 +34,10 @@ class Answer:
             return ()
         pieces = self.draft.holes[hole]
         return pieces if self.draft.final else tuple(takewhile(lambda p: p.settled, pieces))
+
+    def rivals(self, hole: int) -> tuple[Rival, ...]:
+        """The texts that were weighed for a hole, also where the draft is not final."""
+        return self.draft.rivals[hole] if self.draft is not None and self.draft.rivals else ()
 
 
 async def answer_to(

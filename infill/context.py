@@ -19,6 +19,7 @@ from model.canvas import Canvas, Hole
 BEFORE_TO_AFTER = 2  # the text before says more than the text after
 FAR_BEFORE = 3  # one part in three of the text before may come from afar
 FAR_AFTER = 6  # one in six of the text after
+COUNTED = 24_000  # characters on each side that a model may count without laying them out
 FROM_OTHERS = 4  # one in four of all may come from other files, where there is room
 
 
@@ -49,6 +50,20 @@ def context_of(
     after = _after(document, text, last, after_room)
     before = _before(document, text, first, rest - len(after), others, budget // FROM_OTHERS)
     return Context(before, between, after)
+
+
+def wide_of(document: Document, holes: Sequence[Hole]) -> tuple[str, str]:
+    """The text before the first and after the last hole, in `\\n` line ends: as much as is worth
+    counting."""
+    before = document.text[max(0, holes[0].start - COUNTED) : holes[0].start]
+    after = document.text[holes[-1].end : holes[-1].end + COUNTED]
+    if holes[0].start > COUNTED:
+        before = before.partition("\n")[2]  # not from the middle of a line
+    return _counted(before), _counted(after)
+
+
+def _counted(text: str) -> str:
+    return _whole_characters(text.replace("\r\n", "\n"))
 
 
 def compose(context: Context, holes: Sequence[Hole]) -> Canvas:

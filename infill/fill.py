@@ -14,7 +14,8 @@ from time import perf_counter
 
 from infill.answer import Answer, Watch, answer_to
 from infill.aside import aside
-from infill.context import compose, context_of
+from infill.choose import chosen_from
+from infill.context import compose, context_of, wide_of
 from infill.document import Document
 from infill.hole import hole_at
 from infill.memory import Known, Memory, made_with
@@ -57,7 +58,8 @@ class Timing:
 class Fill:
     """An edit worth showing and its score, or no edit and the reason; never neither.
 
-    `score` is the mean confidence of the pieces shown. `steps` counts the model's steps, those of
+    `score` is how probable it is that exactly this belongs there, where the model weighed several
+    texts, else the mean confidence of the pieces shown. `steps` counts the model's steps, those of
     a repair included; holes that were filled jointly share theirs.
     """
 
@@ -230,7 +232,8 @@ def _canvas(
     budget = min(settings.context_chars or card.context, card.context)
     holes = [replace(hole, limit=min(hole.limit, card.hole_limit)) for hole in holes]
     readable = [it for it in others if not refusal(it, root=request.root, settings=settings)]
-    return compose(context_of(document, holes, budget=budget, others=readable), holes)
+    canvas = compose(context_of(document, holes, budget=budget, others=readable), holes)
+    return replace(canvas, wide=wide_of(document, holes), others=tuple(it.text for it in readable))
 
 
 def _narrowed(canvas: Canvas, i: int, texts: Sequence[str]) -> Canvas:
@@ -239,7 +242,13 @@ def _narrowed(canvas: Canvas, i: int, texts: Sequence[str]) -> Canvas:
     before = "".join(part for pair in pairs for part in pair) + canvas.texts[i]
     pairs = zip(texts[i + 1 :], canvas.texts[i + 2 :], strict=True)
     after = canvas.texts[i + 1] + "".join(part for pair in pairs for part in pair)
-    return Canvas((before, after), (canvas.holes[i],))
+    wide_before, wide_after = canvas.wide
+    inner_before, inner_after = (
+        before[len(canvas.texts[0]) :],
+        after[: len(after) - len(canvas.texts[-1])],
+    )
+    wide = wide_before + inner_before, inner_after + wide_after
+    return Canvas((before, after), (canvas.holes[i],), wide, canvas.others)
 
 
 async def _judged(
@@ -249,7 +258,12 @@ async def _judged(
     began = perf_counter()
     hole, pieces = canvas.holes[0], answer.pieces(i)
     settings = request.settings
-    tidied = tidy("".join(p.text for p in pieces), hole, document, max_lines=settings.max_lines)
+    size = len(document.text)
+    rivals = answer.rivals(i)
+    choose = partial(chosen_from, rivals, pieces, hole, document, max_lines=settings.max_lines)
+    choice = await aside(size, choose) if rivals else None
+    written = choice.text if choice else "".join(piece.text for piece in pieces)
+    tidied = tidy(written, hole, document, max_lines=settings.max_lines)
     repaired = Repaired(tidied)
     if not isinstance(tidied, Reason):
         repaired = await repair(
@@ -257,7 +271,10 @@ async def _judged(
             max_lines=settings.max_lines, watch=request.watch,
         )  # fmt: skip
     text, steps = repaired.text, answer.steps + sum(it.steps for it in repaired.answers)
-    score = 0.0 if isinstance(tidied, Reason) else min(_score(pieces, tidied), repaired.score)
+    score = 0.0
+    if not isinstance(tidied, Reason):
+        score = choice.probability if choice else _score(pieces, tidied)
+        score = min(score, repaired.score)
     timing = _timing(context_ms, answer, repaired.answers, (perf_counter() - began) * 1000)
     if isinstance(text, Reason):
         # Half an answer is dropped for want of time, whatever it lacks.

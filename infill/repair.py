@@ -78,7 +78,8 @@ def renoised(canvas: Canvas, text: str, stretch: Span, strength: float) -> Canva
     (hole,), (before, after) = canvas.holes, canvas.texts
     start, end = stretch
     again = replace(hole, former=text[start:end], strength=strength)
-    return Canvas((before + text[:start], text[end:] + after), (again,))
+    wide = canvas.wide[0] + text[:start], text[end:] + canvas.wide[1]
+    return Canvas((before + text[:start], text[end:] + after), (again,), wide, canvas.others)
 
 
 def offence(text: str, hole: Hole, document: Document) -> Span | None:

@@ -46,10 +46,15 @@ class Canvas:
 
     There is always one text more than there are holes; texts may be empty. A family that cannot
     see all of it drops text from the far ends, never the text nearest the holes.
+
+    `wide` is all that stands before the first and after the last hole, as far as it is known, and
+    `others` are other texts of the same project: more than is laid out, there to be counted.
     """
 
     texts: tuple[str, ...]
     holes: tuple[Hole, ...]
+    wide: tuple[str, str] = ("", "")
+    others: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.holes:
@@ -59,6 +64,11 @@ class Canvas:
                 f"a canvas with {len(self.holes)} holes needs {len(self.holes) + 1} texts, "
                 f"not {len(self.texts)}"
             )
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """The text before the first hole and the text after the last."""
+        return self.texts[0], self.texts[-1]
 
     def filled(self, fills: tuple[str, ...]) -> str:
         """The whole text with each hole replaced by its fill."""
@@ -82,12 +92,25 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
+class Rival:
+    """Another text for a hole, and how probable it is that exactly this belongs there."""
+
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
-    """The text of every hole after one step; usable whenever one stops asking."""
+    """The text of every hole after one step; usable whenever one stops asking.
+
+    `rivals` are, of each hole and best first, the texts that were weighed for it; empty where a
+    model weighs none.
+    """
 
     step: int
     holes: tuple[tuple[Piece, ...], ...]
     final: bool
+    rivals: tuple[tuple[Rival, ...], ...] = ()
     queue_ms: float = field(default=0.0, compare=False)  # how long the canvas waited to be stepped
 
     @property

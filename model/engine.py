@@ -13,13 +13,14 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from model.board import Board, Start, Vocabulary
 from model.canvas import Canvas, Card, Draft, Hole, ModelError
+from model.evidence import Evidence
 from model.network import Network
 from model.refine import Policy, step
 
@@ -35,6 +36,7 @@ class Job:
     wanted: bool = True
     came: float = field(default_factory=time.perf_counter)
     waited_ms: float | None = None  # from asking to the first step's beginning
+    evidence: Evidence | None = None
 
     def tell(self, news: Draft | ModelError) -> None:
         try:
@@ -46,7 +48,8 @@ class Job:
 class Engine:
     """A Denoiser with its network in this process.
 
-    `steps` counts forwards, `boards_stepped` the boards in them.
+    `evidence` gathers what is known of a board beside the network, before its first step. `steps`
+    counts forwards, `boards_stepped` the boards in them.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Engine:
         *,
         start: Start,
         policy: Policy,
+        evidence: Callable[[Board], Evidence] | None = None,
         seed: int = 0,
         batch: int = 8,
     ) -> None:
@@ -65,6 +69,7 @@ class Engine:
         self.vocabulary = vocabulary
         self.start = start
         self.policy = policy
+        self.evidence = evidence
         self.seed = seed
         self.batch = batch
         self.steps = 0
@@ -139,7 +144,11 @@ class Engine:
                 job.waited_ms = (now - job.came) * 1000
         try:
             boards = [job.board for job in jobs]
-            drafts = step(self.network, boards, self.policy, [job.chance for job in jobs])
+            for job in jobs:
+                if self.evidence is not None and job.evidence is None:
+                    job.evidence = self.evidence(job.board)
+            chances, evidence = [job.chance for job in jobs], [job.evidence for job in jobs]
+            drafts = step(self.network, boards, self.policy, chances, evidence)
             self.steps += 1
             self.boards_stepped += len(jobs)
         except Exception as error:  # out of memory or a fault of ours: both must reach the user
@@ -150,4 +159,4 @@ class Engine:
         for job, draft in zip(jobs, drafts, strict=True):
             if draft.final:
                 job.wanted = False
-            job.tell(Draft(draft.step, draft.holes, draft.final, queue_ms=job.waited_ms or 0.0))
+            job.tell(replace(draft, queue_ms=job.waited_ms or 0.0))

@@ -24,10 +24,12 @@ Ids = list[int]
 class Mix:
     """How examples are made; every number is a share or a count of tokens."""
 
-    scattered: float = 0.5  # examples with single tokens masked all over the window
-    holes: int = 6  # at most this many holes in the others
+    scattered: float = 0.25  # examples with single tokens masked all over the window
+    holes: int = 9  # fewer holes than this in the others; more to learn from in each forward
+    lines: float = 0.4  # holes moved to where their line begins: a line is what is asked for most
     tails: float = 0.5  # holes that run to the end of the line
     blocks: float = 0.2  # holes of several lines; the rest lie within a line
+    margin: float = 0.5  # holes at a line's start that hold its indentation, too
     split: float = 0.35  # holes that begin inside a token, as a cursor does
     line_slots: int = 16  # masks that a one-line hole starts with when it is filled
     block_slots: int = 48
@@ -74,6 +76,8 @@ class Examples:
         labels: Ids = []
         at = 0
         for start in map(int, starts):
+            if rng.random() < self.mix.lines:
+                start = self.line_start(window, start)
             if start < at + 4:
                 continue  # too close to the hole before
             end, slots = self.reach(window, start, rng)
@@ -87,6 +91,11 @@ class Examples:
         ids += window[at:]
         labels += [IGNORED] * (len(window) - at)
         return ids, labels
+
+    def line_start(self, window: Ids, start: int) -> int:
+        """The line end that `start` follows, `start` itself if none is in reach."""
+        reach = range(start, max(0, start - self.mix.longest_line), -1)
+        return next((i for i in reach if window[i] in self.newlines), start)
 
     def reach(self, window: Ids, start: int, rng: np.random.Generator) -> tuple[int, int]:
         """Where a hole that begins at `start` ends, and how many masks it starts with."""
@@ -120,7 +129,8 @@ class Examples:
         content = window[start:end]
         text = self.tokens.bytes_of[content[0]] if content else b""
         if content and content[0] in self.newlines:
-            where = text.rindex(b"\n") + 1  # a cursor at the margin: the indentation is the hole's
+            # At the margin the indentation is the hole's; behind it, it stands there already.
+            where = text.rindex(b"\n") + 1 if rng.random() < self.mix.margin else len(text)
         elif len(text) < 2 or not text.isascii() or rng.random() >= self.mix.split:
             return [], content
         else:

@@ -11,13 +11,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model.canvas import Card, ModelError
 
 if TYPE_CHECKING:
+    from model.board import Board
     from model.engine import Engine
+    from model.evidence import Evidence
+    from model.tokens import Tokens
 
 FAMILY = "masked"
 ABILITIES = frozenset({"several-holes", "grow", "re-noise", "drafts"})
@@ -60,7 +65,8 @@ def config_of(folder: Path) -> dict[str, Any]:
 
 def version_of(config: dict[str, Any]) -> str:
     """Changes whenever a weight does."""
-    return hashlib.sha256("".join(sorted(config["shards"].values())).encode()).hexdigest()[:12]
+    digests = [*config["shards"].values(), *config.get("counts", {}).values()]
+    return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()[:12]
 
 
 def load_folder(folder: Path, *, seed: int = 0, device: str | None = None) -> Engine:
@@ -100,6 +106,7 @@ def load_folder(folder: Path, *, seed: int = 0, device: str | None = None) -> En
         if lacking:
             raise RuntimeError(f"no weights for {', '.join(sorted(lacking))}")
         tokens = Tokens.from_file(folder / "tokenizer.json")
+        evidence = evidence_of(folder, config, tokens)
     except Exception as error:  # torch and tokenizers raise many kinds for files that do not fit
         raise ModelError(f"the parts of {folder} do not fit each other: {error}") from error
     finally:
@@ -110,8 +117,31 @@ def load_folder(folder: Path, *, seed: int = 0, device: str | None = None) -> En
         tokens,
         start=start,
         policy=policy,
+        evidence=evidence,
         seed=seed,
     )
+
+
+def evidence_of(
+    folder: Path, config: dict[str, Any], tokens: Tokens
+) -> Callable[[Board], Evidence] | None:
+    """What gathers evidence by the folder's counts, None where it has none."""
+    from model.counts import arrays_from, unpacked
+    from model.evidence import Blend, Evidence
+    from model.lexicon import Lexicon
+    from model.mixture import Gate, Shipped
+    from model.proposals import Proposer
+
+    if "counts" not in config:
+        return None
+    arrays: dict[str, Any] = {}
+    for name, digest in config["counts"].items():
+        arrays |= arrays_from(shard(folder / name, digest))
+    gate = Gate(**{name: arrays[f"gate_{name}"] for name in Gate.__slots__})
+    lexicon = Lexicon.of(tokens.bytes_of)
+    shipped = Shipped(lexicon, unpacked(arrays), arrays["frequency"], gate)
+    proposer = Proposer(shipped, tokens.bytes_of, tokens.encode)
+    return partial(Evidence.of, proposer=proposer, blend=Blend(**config["blend"]))
 
 
 def shard(path: Path, digest: str) -> bytes:

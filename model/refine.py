@@ -11,13 +11,14 @@ carried over. So boards may join and leave between any two steps, and a draft is
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from model.board import Board, Guesses
 from model.canvas import Draft
+from model.evidence import Evidence
 from model.network import Network
 from model.rules import by_entropy, by_threshold, cut_at, length_alone
 
@@ -36,11 +37,13 @@ class Policy:
     temperature: float = 0.0
 
 
-def refine(network: Network, board: Board, policy: Policy) -> Iterator[Draft]:
+def refine(
+    network: Network, board: Board, policy: Policy, evidence: Evidence | None = None
+) -> Iterator[Draft]:
     """All drafts of one board, the last one final."""
     chance = torch.Generator().manual_seed(0)
     while True:
-        (draft,) = step(network, [board], policy, [chance])
+        (draft,) = step(network, [board], policy, [chance], [evidence])
         yield draft
         if draft.final:
             return
@@ -52,18 +55,23 @@ def step(
     boards: Sequence[Board],
     policy: Policy,
     chances: Sequence[torch.Generator],
+    evidence: Sequence[Evidence | None],
 ) -> list[Draft]:
     """One forward over all boards, one commitment on each; returns a draft for each.
 
     `chances` are the boards' own sources of randomness, so that a board's drafts do not depend on
-    its neighbours in the batch. A board without masks is only drafted.
+    its neighbours in the batch; `evidence` what is known of each beside the network. A board
+    without masks is only drafted.
     """
     places = [board.masks(policy.block) for board in boards]
     logits = hole_logits(network, [board.row for board in boards], places)
     drafts: list[Draft] = []
-    for board, where, mine, chance in zip(boards, places, logits, chances, strict=True):
+    for board, where, mine, chance, known in zip(
+        boards, places, logits, chances, evidence, strict=True
+    ):
         board.step += 1
-        drafts.append(advance(board, where, mine, policy, chance) if where else board.draft({}))
+        draft = advance(board, where, mine, policy, chance, known) if where else board.draft({})
+        drafts.append(draft if known is None else replace(draft, rivals=tuple(known.rivals)))
     return drafts
 
 
@@ -83,12 +91,19 @@ def hole_logits(
 
 
 def advance(
-    board: Board, places: Sequence[Place], logits: Tensor, policy: Policy, chance: torch.Generator
+    board: Board,
+    places: Sequence[Place],
+    logits: Tensor,
+    policy: Policy,
+    chance: torch.Generator,
+    evidence: Evidence | None = None,
 ) -> Draft:
     """Commits on one board what one forward has made sure; `logits` (masks, vocab)."""
     specials = board.vocabulary.specials
     forbid(board, places, logits, policy.grow)
     probabilities = softened(logits, policy.temperature).softmax(-1)  # (masks, vocab)
+    if evidence is not None:
+        probabilities = evidence.mixed(board, places, probabilities)
     if policy.temperature > 0:
         tokens = torch.multinomial(probabilities.cpu(), 1, generator=chance).flatten()
         confidence = probabilities.cpu().gather(1, tokens[:, None]).flatten()

@@ -105,7 +105,8 @@ def test_boards_in_a_batch_end_as_they_do_alone(many, network):
     ended: dict[int, tuple[str, ...]] = {}
     while len(ended) < len(boards):
         waiting = [i for i in range(len(boards)) if i not in ended]
-        drafts = step(network, [boards[i] for i in waiting], policy, [chances[i] for i in waiting])
+        some, their = [boards[i] for i in waiting], [chances[i] for i in waiting]
+        drafts = step(network, some, policy, their, [None] * len(some))
         ended |= {i: d.texts for i, d in zip(waiting, drafts, strict=True) if d.final}
     assert [ended[i] for i in range(len(boards))] == alone
 

@@ -1,0 +1,266 @@
+"""What could stand in a hole, by counting: the likeliest texts that join both sides.
+
+A beam over the mixture of counts, from the left; each finished text is then scored by how well the
+right side goes on after it, so both sides count. Brackets and quotes must come out even. These are
+evidence for the refinement loop (`evidence`), not answers. Knows no networks, and no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.codeonly import code_of
+from model.counts import Floats, Ints
+from model.mixture import LEAST, Local, Place, Shipped
+
+FAR_BEFORE, FAR_AFTER = 24_000, 16_000  # characters of the file that are counted
+HOPELESS = 8.0  # nats behind the best: what is so far behind would hardly be shown
+AHEAD = 4  # tokens of the right side that a text is judged by
+PAIRS = {ord(")"): ord("("), ord("]"): ord("["), ord("}"): ord("{")}
+QUOTES = b"\"'"
+BACKSLASH = ord("\\")
+IMPOSSIBLE = -1e9
+
+Encode = Callable[[str], list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A text for the hole; `score` is the log-probability, by counts, of it and of the join."""
+
+    text: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Width:
+    """How much is looked at: time grows with each."""
+
+    beam: int = 16
+    longest: int = 28  # tokens
+    most: int = 40  # proposals
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Brackets open so far, and the quote that is open; what is closed must have been opened."""
+
+    brackets: bytes = b""
+    quote: int = 0
+    escaped: bool = False
+
+
+@lru_cache(maxsize=65536)
+def opened(state: Open, text: bytes, lenient: bool = False) -> Open | None:
+    """The state after `text`; None where a bracket is closed that is not open. `lenient` passes
+    over such brackets: a text cut off somewhere has them."""
+    brackets, quote, escaped = bytearray(state.brackets), state.quote, state.escaped
+    for char in text:
+        if escaped:
+            escaped = False
+        elif char == BACKSLASH:
+            escaped = quote != 0
+        elif quote:
+            quote = 0 if char == quote else quote
+        elif char in QUOTES:
+            quote = char
+        elif char in b"([{":
+            brackets.append(char)
+        elif char in PAIRS:
+            if brackets and brackets[-1] == PAIRS[char]:
+                brackets.pop()
+            elif not lenient:
+                return None
+    return Open(bytes(brackets), quote, escaped)
+
+
+def needed_by(after: bytes) -> bytes:
+    """The brackets that `after` closes and does not open, outermost first."""
+    missing = bytearray()
+    state = Open()
+    for start in range(len(after)):
+        char = after[start : start + 1]
+        following = opened(state, char)
+        if following is None:
+            missing.append(PAIRS[char[0]])
+            continue
+        state = following
+    return bytes(reversed(missing))
+
+
+class Proposer:
+    """Proposals for holes in texts of one vocabulary. `bytes_of` are those of each token."""
+
+    def __init__(
+        self,
+        shipped: Shipped,
+        bytes_of: Sequence[bytes],
+        encode: Encode,
+        width: Width | None = None,
+    ) -> None:
+        self.shipped = shipped
+        self.bytes_of = bytes_of
+        self.encode = encode
+        self.width = width or Width()
+        self.no_text = np.array([not text for text in bytes_of])
+        self.fitting = lru_cache(maxsize=512)(self.fits)
+
+    def fits(self, rest: bytes, multiline: bool) -> NDArray[np.bool_]:
+        """Which tokens may come where `rest` stands already: those that begin with it or are its
+        beginning, and without a line end of their own in a hole of one line."""
+        return np.array(
+            [
+                bool(text)
+                and (text.startswith(rest) or rest.startswith(text))
+                and (multiline or b"\n" not in text[len(rest) :])
+                and text.count(b"\n") <= 1
+                for text in self.bytes_of
+            ]
+        )
+
+    def proposals(
+        self, before: str, after: str, *, multiline: bool = False, more: Sequence[str] = ()
+    ) -> list[Proposal]:
+        """The likeliest texts between the two, best first; `more` is code to count as well."""
+        left, rest = self.healed(self.encode(code_of("\n" + before[-FAR_BEFORE:])))
+        code_after = code_of(after[:FAR_AFTER])
+        right = self.encode(code_after)
+        local = Local(
+            self.shipped,
+            np.array(left, np.int64),
+            np.array(right, np.int64),
+            tuple(np.array(self.encode(code_of(text)), np.int64) for text in more),
+        )
+        begun = opened(Open(), b"".join(self.bytes_of[token] for token in left), lenient=True)
+        assert begun is not None
+        search = Search(
+            self, local, rest, right, multiline,
+            Open(begun.brackets), needed_by(code_after.encode("utf-8", "replace")),
+        )  # fmt: skip
+        found = search.run()
+        texts: dict[str, float] = {}
+        for (score, hypothesis), ahead in zip(found, search.ahead(found), strict=True):
+            whole = b"".join(self.bytes_of[token] for token in hypothesis)
+            text = whole[len(rest) :].decode("utf-8", "replace")
+            if text.strip():
+                texts[text] = max(texts.get(text, IMPOSSIBLE), score + float(ahead))
+        made = [Proposal(text, score) for text, score in texts.items()]
+        return sorted(made, key=lambda proposal: -proposal.score)[: self.width.most]
+
+    def healed(self, tokens: list[int]) -> tuple[list[int], bytes]:
+        """The tokens without the last word and the bytes of that: what is typed next may belong to
+        the same token, which was never seen cut in two."""
+        lexicon = self.shipped.lexicon
+        end = len(tokens)
+        joins = lexicon.joins(np.array(tokens, np.int64))
+        while end and joins[end - 1]:
+            end -= 1
+        end = max(0, end - 1)
+        return tokens[:end], b"".join(self.bytes_of[token] for token in tokens[end:])
+
+
+@dataclass(slots=True)
+class Hypothesis:
+    tokens: list[int]
+    score: float
+    rest: bytes  # what is still to be written of what stands already
+    state: Open
+
+
+class Search:
+    """One beam. A hypothesis ends where the first token of the right side may follow."""
+
+    def __init__(
+        self, proposer: Proposer, local: Local, rest: bytes, right: list[int],
+        multiline: bool, begun: Open, needed: bytes,
+    ) -> None:  # fmt: skip
+        self.proposer = proposer
+        self.local = local
+        self.right = right
+        self.multiline = multiline
+        self.rest = rest
+        self.start = Hypothesis([], 0.0, rest, begun)
+        # A text whose two sides do not fit each other has its mistake elsewhere.
+        self.needed = needed if needed == begun.brackets or not needed else begun.brackets
+        self.done: list[tuple[float, list[int]]] = []
+
+    def run(self) -> list[tuple[float, list[int]]]:
+        """(log-probability, tokens) of what ended, the join's first token included; best first."""
+        width = self.proposer.width
+        beam = [self.start]
+        lexicon = self.proposer.shipped.lexicon
+        opens = self.rest.startswith(b"\n") and (
+            not self.right or bool(lexicon.ends_line[self.right[0]])
+        )
+        for step in range(width.longest):
+            if step == 0 and opens:
+                place = self.local.at_new_line()
+            else:
+                place = self.local.at_ends([hypothesis.tokens for hypothesis in beam])
+            beam = self.longer(beam, np.log(place.probabilities() + LEAST), width.beam)
+            if not beam:
+                break
+            if self.done and beam[0].score < max(score for score, _ in self.done) - HOPELESS:
+                break
+        self.done.sort(key=lambda it: -it[0])
+        return self.done[: width.most]
+
+    def longer(self, beam: list[Hypothesis], said: Floats, most: int) -> list[Hypothesis]:
+        """The best hypotheses of one token more; those that may end are noted in `done`.
+
+        `said` are log-probabilities (hypotheses, vocab).
+        """
+        proposer = self.proposer
+        scores = said + np.array([[hypothesis.score] for hypothesis in beam], np.float32)
+        ending = self.right[0] if self.right else None
+        for row, hypothesis in enumerate(beam):
+            if self.may_end(hypothesis):
+                score = scores[row, ending] if ending is not None else scores[row].max()
+                self.done.append((float(score), hypothesis.tokens))
+            fitting = proposer.fitting(hypothesis.rest, self.multiline)
+            scores[row, ~fitting] = IMPOSSIBLE
+        flat = scores.ravel()
+        wanted = min(3 * most, flat.size - 1)
+        likely = np.argpartition(-flat, wanted)[:wanted]
+        likely = likely[np.argsort(-flat[likely], kind="stable")]
+        longer: list[Hypothesis] = []
+        indices: list[int] = likely.tolist()
+        for index in indices:
+            if flat[index] <= IMPOSSIBLE / 2 or len(longer) == most:
+                break
+            row, token = divmod(index, scores.shape[1])
+            old, text = beam[row], proposer.bytes_of[token]
+            state = (
+                opened(old.state, text[len(old.rest) :]) if len(text) > len(old.rest) else old.state
+            )
+            if state is not None:
+                rest = old.rest[len(text) :]
+                longer.append(Hypothesis([*old.tokens, token], float(flat[index]), rest, state))
+        return longer
+
+    def may_end(self, hypothesis: Hypothesis) -> bool:
+        state = hypothesis.state
+        return (
+            len(hypothesis.tokens) > 0
+            and not hypothesis.rest
+            and not state.quote
+            and state.brackets == self.needed
+        )
+
+    def ahead(self, found: Sequence[tuple[float, list[int]]]) -> Floats:
+        """How well the right side goes on after each: log-probability of its next few tokens."""
+        total = np.zeros(len(found), np.float32)
+        for count in range(1, min(AHEAD, len(self.right))):
+            begun, token = self.right[:count], self.right[count]
+            rows = [tokens + begun for _, tokens in found]
+            if not rows:
+                break
+            place: Place = self.local.at_ends(rows, self.local.after[count:])
+            tokens: Ints = np.full(len(rows), token, np.int64)
+            total += np.log(place.probability(tokens) + LEAST)
+        return total
