@@ -209,7 +209,10 @@ def run(tasks: Sequence[Task], ask: Asked, stderr: Console) -> list[Row]:
 async def rows_of(
     tasks: Sequence[Task], ask: Asked, saw: Callable[[Sequence[Row]], None] = lambda rows: None
 ) -> list[Row]:
-    """Programs run one at a time, each beside the next fill: more would slow the fills down."""
+    """Programs run one at a time, each beside the next fill: more would slow the fills down.
+
+    So would parsing a large file in this process; where there is no test the next fill waits.
+    """
     rows: list[Row] = []
     running: asyncio.Future[list[Row]] | None = None
     loop = asyncio.get_running_loop()
@@ -222,6 +225,8 @@ async def rows_of(
                 saw(scored)
             if task and answers:
                 running = loop.run_in_executor(sandbox, scored_rows, task, answers)
+                if not task.test:
+                    await asyncio.wait({running})
     return rows
 
 
