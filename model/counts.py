@@ -6,6 +6,7 @@ hashes. Knows no text and no networks, and no torch.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -123,7 +124,7 @@ def packed(counts: Counts) -> dict[str, NDArray[Any]]:
     }
 
 
-def unpacked(arrays: dict[str, NDArray[Any]]) -> Counts:
+def unpacked(arrays: Mapping[str, NDArray[Any]]) -> Counts:
     """Raises `KeyError` or `ValueError` for arrays that `packed` did not make."""
     gaps = np.ascontiguousarray(arrays["gaps"].T).view("<u4").ravel().astype(np.uint64)
     if len(arrays["far"]):

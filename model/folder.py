@@ -126,10 +126,9 @@ def evidence_of(
     folder: Path, config: dict[str, Any], tokens: Tokens
 ) -> Callable[[Board], Evidence] | None:
     """What gathers evidence by the folder's counts, None where it has none."""
-    from model.counts import arrays_from, unpacked
+    from model.counts import arrays_from
     from model.evidence import Blend, Evidence
-    from model.lexicon import Lexicon
-    from model.mixture import Gate, Shipped
+    from model.mixture import shipped_from
     from model.proposals import Proposer
 
     if "counts" not in config:
@@ -137,9 +136,7 @@ def evidence_of(
     arrays: dict[str, Any] = {}
     for name, digest in config["counts"].items():
         arrays |= arrays_from(shard(folder / name, digest))
-    gate = Gate(**{name: arrays[f"gate_{name}"] for name in Gate.__slots__})
-    lexicon = Lexicon.of(tokens.bytes_of)
-    shipped = Shipped(lexicon, unpacked(arrays), arrays["frequency"], gate)
+    shipped = shipped_from(arrays, tokens.bytes_of)
     proposer = Proposer(shipped, tokens.bytes_of, tokens.encode)
     return partial(Evidence.of, proposer=proposer, blend=Blend(**config["blend"]))
 

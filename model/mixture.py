@@ -8,7 +8,7 @@ different tokens followed it, so that the surer ones speak. Knows no networks, a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.counts import Counts, Floats, Hashes, Ints, different, grams_of, table_of
+from model.counts import Counts, Floats, Hashes, Ints, different, grams_of, table_of, unpacked
 from model.lexicon import COPY, FAMILIES, PLAIN, SHAPE, Lexicon
 
 IN_FILE = PLAIN[:5]
@@ -293,3 +293,16 @@ def gathered(counts: Counts, numbers: Ints) -> tuple[tuple[Ints, Ints], Ints, Fl
 def arrays_of(gate: Gate) -> Iterator[tuple[str, NDArray[Any]]]:
     for name in Gate.__slots__:
         yield f"gate_{name}", getattr(gate, name)
+
+
+def shipped_from(arrays: Mapping[str, Any], bytes_of: Sequence[bytes]) -> Shipped:
+    """From a file's arrays: those of a table, if there is one, of frequencies and of a gate.
+
+    Raises `KeyError` or `ValueError` for arrays of something else.
+    """
+    gate = Gate(**{name: arrays[f"gate_{name}"] for name in Gate.__slots__})
+    counts = unpacked(arrays) if "tokens" in arrays else None
+    frequency = arrays["frequency"]
+    if len(frequency) != len(bytes_of):
+        raise ValueError(f"counts of {len(frequency)} tokens for a vocabulary of {len(bytes_of)}")
+    return Shipped(Lexicon.of(bytes_of), counts, frequency, gate)

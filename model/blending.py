@@ -1,0 +1,202 @@
+"""Adds to a finished model what stands beside its weights: counts, their gate, and the blend.
+
+The counts are taken over the corpus's code, the gate and the blend are fitted on code of its
+held-out packages. Knows files; how things are counted is told in `counting`, what they are good for
+in `evidence`.
+"""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
+# torch and numpy are only partly typed.
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from model.board import Board, Start
+from model.canvas import Canvas, Hole
+from model.codeonly import code_of
+from model.corpus import Source, read_corpus
+from model.counting import Cut, count, cuts, fit_gate, frequency_of
+from model.counts import Ints, arrays_from, packed
+from model.engine import Engine
+from model.evidence import Blend, Candidates
+from model.lexicon import Lexicon
+from model.mixture import EXPERTS, FEATURES, Gate, Shipped, arrays_of, shipped_from
+from model.proposals import Proposer
+from model.refine import forbid, hole_logits
+from model.tokens import BOS, EOS, Tokens
+
+# What gate and blend are fitted on; the other held-out packages are for measuring.
+FITTED_ON = frozenset({"pygorithm", "click", "anyio", "attr", "peewee"})
+GATE_LINES, BLEND_HOLES = 2500, 1000
+FILES = ("counts-1.npz", "counts-2.npz")  # two, so that each passes where files of 16 MB do not
+CONTEXTS = frozenset({"gaps", "far", "lengths", "seen", "kinds"})  # what goes into the first
+UNHEARD = -20.0
+
+
+def add_evidence(folder: Path, corpus: Path, work: Path, console: Console) -> None:
+    """Writes the counts into a model's folder and the blend into its config. What was counted for
+    the same vocabulary before is taken from the work folder."""
+    tokens = Tokens.from_file(folder / "tokenizer.json")
+    held_out = [it.text for it in read_corpus(corpus) if it.package in FITTED_ON]
+    path = work / "counts.npz"
+    if path.exists():
+        arrays = arrays_from(path.read_bytes())
+    else:
+        arrays = counted(corpus, tokens, held_out, console)
+        np.savez_compressed(path, **arrays)
+    config_path = folder / "config.json"
+    config: dict[str, Any] = json.loads(config_path.read_text())
+    config["counts"] = write_counts(folder, arrays)
+    blend = Blend()
+    if held_out:
+        blend = fit_blend(folder, shipped_from(arrays, tokens.bytes_of), held_out, console)
+    config["blend"] = asdict(blend)
+    config_path.write_text(json.dumps(config, indent=1) + "\n")
+
+
+def counted(
+    corpus: Path, tokens: Tokens, held_out: Sequence[str], console: Console
+) -> dict[str, Any]:
+    """The arrays of table, frequencies and gate."""
+    rows = list(rows_by_package(read_corpus(corpus), tokens, console))
+    lexicon = Lexicon.of(tokens.bytes_of)
+    console.print("counting …")
+    counts, frequency = count(rows, lexicon), frequency_of(rows, len(tokens))
+    shipped = Shipped(lexicon, counts, frequency, untrained())
+    gate = shipped.gate
+    if held_out:
+        lines = track(
+            cuts(held_out, GATE_LINES, 1), "lines for the gate", GATE_LINES, console=console
+        )
+        gate, loss = fit_gate(lines, shipped, tokens.encode)
+        console.print(f"the counts leave {loss:.3f} nats a token of held-out lines")
+    return {**packed(counts), "frequency": frequency, **dict(arrays_of(gate))}
+
+
+def untrained() -> Gate:
+    """Every expert that has something to say weighs the same."""
+    shapes = ((EXPERTS, FEATURES), (EXPERTS,), (1, FEATURES), (1,), (EXPERTS, 1))
+    return Gate(*(np.zeros(shape, np.float32) for shape in shapes))
+
+
+def rows_by_package(sources: Iterable[Source], tokens: Tokens, console: Console) -> Iterator[Ints]:
+    """The tokens of each package's code, one row a package."""
+    texts: dict[str, list[str]] = {}
+    for source in sources:
+        if not source.held_out:
+            texts.setdefault(source.package, []).append(source.text)
+    for package in track(sorted(texts), "code of packages", console=console):
+        codes = [code_of(text) for text in texts.pop(package)]
+        found = tokens.tokenizer.encode_batch(codes, add_special_tokens=False)
+        ids = [np.array([BOS, *one.ids, EOS], np.int64) for one in found]
+        yield np.concatenate(ids)
+
+
+def write_counts(folder: Path, arrays: dict[str, Any]) -> dict[str, str]:
+    digests: dict[str, str] = {}
+    for name, first in zip(FILES, (True, False), strict=True):
+        path = folder / name
+        part = {key: it for key, it in arrays.items() if (key in CONTEXTS) == first}
+        np.savez_compressed(path, **part)
+        digests[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return digests
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """A hole's proposals: (proposals, 3) of score, what the network says, tokens; which is right,
+    their number where none is."""
+
+    features: Tensor
+    right: int
+
+
+def fit_blend(folder: Path, shipped: Shipped, texts: Sequence[str], console: Console) -> Blend:
+    """The blend that makes what stood in held-out holes most probable."""
+    from model.folder import load_folder
+
+    engine = load_folder(folder)
+    try:
+        assert isinstance(engine.vocabulary, Tokens)
+        proposer = Proposer(shipped, engine.vocabulary.bytes_of, engine.vocabulary.encode)
+        holes = islice(spans(cuts(texts, BLEND_HOLES, 2), 3), BLEND_HOLES)
+        shown = track(holes, "holes for the blend", BLEND_HOLES, console=console)
+        weighed = [weigh(engine, proposer, *hole) for hole in shown]
+    finally:
+        engine.close()
+    return best_blend(weighed)
+
+
+def spans(lines: Iterable[Cut], seed: int) -> Iterator[tuple[str, str, str]]:
+    """(before, hole, after): whole lines, their rest from some place, a stretch in the middle."""
+    chance = random.Random(seed)
+    for cut in lines:
+        indent = len(cut.line) - len(cut.line.lstrip())
+        kind = chance.random()
+        start = 0 if kind < 0.3 else indent
+        if kind > 0.6:
+            start = chance.randrange(indent, len(cut.line))
+        end = len(cut.line)
+        if kind > 0.85:
+            end = chance.randrange(start + 1, end + 1)
+        line = cut.line
+        yield cut.before + "\n" + line[:start], line[start:end], line[end:] + cut.after
+
+
+@torch.inference_mode()
+def weigh(engine: Engine, proposer: Proposer, before: str, gold: str, after: str) -> Weighed:
+    hole = Hole(len(before), len(before), limit=48)
+    near = 6 * engine.start.context
+    canvas = Canvas((before[-near:], after[:near]), (hole,), (before, after))
+    board = Board(canvas, engine.vocabulary, Start(**asdict(engine.start)))
+    candidates = Candidates.of(proposer.proposals(before, after), board, hole.limit)
+    if not candidates.proposals:
+        return Weighed(torch.zeros(0, 3), 0)
+    places = board.masks(engine.policy.block)
+    (logits,) = hole_logits(engine.network, [board.row], [places])
+    forbid(board, places, logits, engine.policy.grow)
+    said = logits.log_softmax(-1).clamp_min(UNHEARD).cpu()
+    indices = torch.tensor([index for _, _, index in places])
+    wanted = candidates.wanted(indices, board, 0)
+    heard = candidates.heard(indices, said.gather(1, wanted.T).T)
+    features = torch.stack((candidates.scores, heard, candidates.lengths.float()), dim=1)
+    texts = [proposal.text for proposal in candidates.proposals]
+    return Weighed(features, texts.index(gold) if gold in texts else len(texts))
+
+
+def best_blend(weighed: Sequence[Weighed]) -> Blend:
+    """Fitted by maximum likelihood; four numbers, so a thousand holes are plenty."""
+    start = Blend()
+    weights = torch.tensor(
+        [start.counts, start.network, start.token, start.none], requires_grad=True
+    )
+    optimiser = torch.optim.LBFGS([weights], max_iter=100, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimiser.zero_grad()
+        total = torch.zeros(())
+        for hole in weighed:
+            scores = torch.cat((hole.features @ weights[:3], weights[3:]))
+            total = total - scores.log_softmax(0)[hole.right]
+        mean = total / len(weighed)
+        mean.backward()
+        return mean
+
+    optimiser.step(loss)
+    counts, network, token, none = (round(value, 4) for value in weights.tolist())
+    return Blend(counts, network, token, none)
