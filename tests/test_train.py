@@ -269,6 +269,8 @@ def test_a_network_of_another_shape_is_not_gone_on_with(
     folder = copied(trained, tmp_path)
     assert main([*arguments(folder, 1), "--size", "2m", "--vocab", "1024"]) == 1
     assert "is of another network than size 2m" in words(capsys)
+    assert main([*arguments(folder, 1), "--twin"]) == 1  # the same weights would fit
+    assert "is of another network than size tiny" in words(capsys)
 
 
 def spoil(folder: Path, name: str, change: object) -> None:
