@@ -7,8 +7,8 @@ it stands, is known here. Knows neither editors nor networks.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass, replace
 
 from infill.document import Document
 from infill.reason import Reason
@@ -20,29 +20,32 @@ from model.canvas import Hole, Piece, Rival
 
 WINDOW = 20_000  # characters round the hole that are parsed with each text: some 4 ms
 PARSED = 8  # texts: the right one is seldom further down
+HARDLY = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What the sense of a text's names adds to its log-probability; fitted on held-out code."""
+    """What a text's weight, exp(trust · log p + the rest · its `Sense`), is made of; that of none
+    being right is exp(trust · log p + none). Fitted on held-out code by `bench/choice.py`."""
 
+    trust: float = 1.0
     unknown: float = -1.5
     binds_missing: float = 1.5
     leaves_missing: float = -0.5
     unused: float = -0.5
     cuts_off: float = -2.0
+    none: float = 0.0
 
-    def of(self, sense: Sense) -> float:
-        return (
-            self.unknown * sense.unknown
-            + self.binds_missing * sense.binds_missing
-            + self.leaves_missing * sense.leaves_missing
-            + self.unused * sense.unused
-            + self.cuts_off * sense.cuts_off
-        )
+    def of(self, weighed: Weighed) -> float:
+        return math.exp(sum(w * f for w, f in zip(astuple(self), weighed.features, strict=True)))
 
 
-FITTED = Weights()
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """A tidied text and what its weight is made of, in the order of `Weights`."""
+
+    text: str
+    features: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ def chosen_from(
     document: Document,
     *,
     max_lines: int = 12,
+    weights: Weights | None = None,
 ) -> Choice | None:
     """The best of the rivals, or what the model has `written`, as it may be shown; None where none
     may.
@@ -67,41 +71,59 @@ def chosen_from(
     What the probabilities of the rivals lack to one is that none of them is right; one that does
     not parse leaves its share to the others.
     """
-    none = max(1e-9, 1.0 - sum(rival.probability for rival in rivals))
-    own = "".join(piece.text for piece in written)
-    if own not in {rival.text for rival in rivals}:
-        surely = math.prod(piece.confidence for piece in written)
-        rivals = (*rivals, Rival(own, none * surely))
-        none *= 1 - surely
-    around = None
-    if document.language == "python":
-        around = surroundings_of(document.text, hole.start, hole.end)
+    weights = weights or Weights()
+    rivals = with_own(rivals, written)
     odds: dict[str, float] = {}
-    for rival in rivals:
-        tidied = tidy(rival.text, hole, document, max_lines=max_lines)
-        if not isinstance(tidied, Reason):
-            worth = rival.probability * math.exp(sense(rival.text, hole, document, around))
-            odds[tidied] = odds.get(tidied, 0.0) + worth
+    for weighed in weighed_from(rivals, hole, document, max_lines):
+        odds[weighed.text] = odds.get(weighed.text, 0.0) + weights.of(weighed)
+    total = sum(odds.values()) + weights.of(none_of(rivals))
     near, moved = nearby(document, hole)
-    total = sum(odds.values())
     for text, worth in sorted(odds.items(), key=lambda it: -it[1])[:PARSED]:
         if offence(text, moved, near) is None:
-            return Choice(text, worth / (total + none))
+            return Choice(text, worth / total)
         total -= worth
     return None
 
 
-def sense(text: str, hole: Hole, document: Document, around: Surroundings | None) -> float:
-    if around is None:
-        return 0.0
+def with_own(rivals: Sequence[Rival], written: Sequence[Piece]) -> Sequence[Rival]:
+    """The rivals, and what was written in the end if it is none of them."""
+    own = "".join(piece.text for piece in written)
+    if not own.strip() or own in {rival.text for rival in rivals}:
+        return rivals
+    surely = math.prod(piece.confidence for piece in written)
+    left = max(HARDLY, 1.0 - sum(rival.probability for rival in rivals))
+    return (*rivals, Rival(own, left * surely))
+
+
+def weighed_from(
+    rivals: Sequence[Rival], hole: Hole, document: Document, max_lines: int
+) -> Iterator[Weighed]:
+    """Those that may be shown, as far as tidying can tell."""
+    around = None
+    if document.language == "python":
+        around = surroundings_of(document.text, hole.start, hole.end)
+    for rival in rivals:
+        tidied = tidy(rival.text, hole, document, max_lines=max_lines)
+        if not isinstance(tidied, Reason):
+            sense = sense_at(rival.text, hole, document, around) if around else Sense()
+            log = math.log(max(rival.probability, HARDLY))
+            yield Weighed(tidied, (log, *astuple(sense), 0.0))
+
+
+def none_of(rivals: Sequence[Rival]) -> Weighed:
+    """That none of them is right, as if it were a text."""
+    left = max(HARDLY, 1.0 - sum(rival.probability for rival in rivals))
+    return Weighed("", (math.log(left), *astuple(Sense()), 1.0))
+
+
+def sense_at(text: str, hole: Hole, document: Document, around: Surroundings) -> Sense:
     begun = document.text[document.text.rfind("\n", 0, hole.start) + 1 : hole.start]
-    line = begun + text if not begun.strip() else text
-    indent = len(begun) - len(begun.lstrip()) if begun.strip() else len(line) - len(line.lstrip())
-    return FITTED.of(sense_of(line, indent, around))
+    line = begun if begun.strip() else begun + text
+    return sense_of(text, len(line) - len(line.lstrip()), around)
 
 
 def nearby(document: Document, hole: Hole) -> tuple[Document, Hole]:
-    """The document and the hole cut to what is worth parsing again and again."""
+    """The document and the hole, cut to what is worth parsing again and again."""
     start, end = window_round(document.text, hole.start, WINDOW)
     if hole.end > end:
         return document, hole
