@@ -9,16 +9,18 @@ from __future__ import annotations
 import re
 
 # Strings are matched so that a '#' in one begins no comment. A triple-quoted string that has a
-# line to itself is a docstring, or as good as one.
+# line to itself is a docstring, or as good as one. Nothing is ever tried twice (`*+`), and a string
+# without its end goes on to the end: else time would grow with the square of an odd text's length.
 PARTS = re.compile(
-    r"""(?P<docstring>(?<=\n)[ \t]*[rRbBuU]{0,2}
-            (?:\"{3}(?:[^\\]|\\.)*?\"{3}|'{3}(?:[^\\]|\\.)*?'{3})[ \t]*(?=\n|$))
-      |(?P<string>\"{3}(?:[^\\]|\\.)*?\"{3}|'{3}(?:[^\\]|\\.)*?'{3}
-            |"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
-      |(?P<comment>[ \t]*\#[^\n]*)""",
+    r"""(?P<docstring>(?<=\n)[ \t]*+[rRbBuU]{0,2}
+            (?>\"{3}(?:[^"\\]|\\.|"(?!""))*+\"{3}|'{3}(?:[^'\\]|\\.|'(?!''))*+'{3})
+            (?=[ \t]*+(?:\#|\n|\Z)))
+      |(?P<string>\"{3}(?:[^"\\]|\\.|"(?!""))*+(?:\"{3})?|'{3}(?:[^'\\]|\\.|'(?!''))*+(?:'{3})?
+            |"(?:[^"\\\n]|\\.)*+"?|'(?:[^'\\\n]|\\.)*+'?)
+      |(?P<comment>(?:(?<![ \t])[ \t]++)?\#[^\n]*)""",
     re.DOTALL | re.VERBOSE,
 )
-BLANK_LINES = re.compile(r"\n(?:[ \t]*\n)+")
+BLANK_LINES = re.compile(r"\n(?:[ \t]*+\n)+")
 
 
 def code_of(text: str) -> str:
