@@ -1,34 +1,29 @@
 """Whether the names in a fill make sense where it stands: known there, and bound where one is
-missing. Reads Python as a row of names and what stands next to them; asks no parser, so that code
-in the middle of being written can be asked about.
+missing. Knows names and lines (`binding`), not trees, so that code in the middle of being written
+can be asked about; all that is bound in the definitions above counts as known.
 """
 
 from __future__ import annotations
 
 import builtins
-import keyword
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-NEARBY = 20_000  # characters on each side in which names are looked for
-BUILT_IN = frozenset(dir(builtins)) | frozenset(keyword.kwlist) | {"self", "cls", "__file__"}
+from infill.binding import KEYWORDS, Reader, State, Statement
 
-STRING_OR_COMMENT = re.compile(
-    r"\"{3}(?:[^\\]|\\.)*?\"{3}|'{3}(?:[^\\]|\\.)*?'{3}"
-    r"|\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|#[^\n]*",
-    re.DOTALL,
-)
-FORMATTED = re.compile(r"\{([^{}]*)\}")
-IMPORTED = re.compile(r"^[ \t]*(?:from\s+\S+\s+)?import\s+(.+)$", re.MULTILINE)
-TARGETS = re.compile(r"\bfor\s+([\w\s,()*]+?)\s+in\b|^[ \t]*([\w\s,()*]+?)\s*(?::[^=\n]*)?=(?!=)"
-                     r"|\b(?:as|def|class|global|nonlocal)\s+(\w+)|\blambda\s+([\w\s,=*]*):"
-                     r"|([^\W\d]\w*)\s*:=", re.MULTILINE)  # fmt: skip
-PARAMETERS = re.compile(r"\bdef\s+\w+\s*\(([^)]*)\)")
-WORD = re.compile(r"[^\W\d]\w*")
-USE = re.compile(r"(?<![\w.])[^\W\d]\w*(?!\s*=(?!=))(?!\w)")
-TOP_LEVEL = re.compile(r"^(?:def\s+|class\s+)?(\w+)(?=\s*[(=:])", re.MULTILINE)
+NEARBY = 20_000  # characters on each side in which names are looked for: some 20 ms
+HEAD = 8_000  # characters at the beginning of the file, where imports stand
+FAR = 100_000  # characters on each side in which top-level definitions are looked for
+NEAREST = 1_000  # characters of the hole's own line on each side
+BUILT_IN = frozenset(dir(builtins)) | KEYWORDS | {"self", "cls", "__file__", "__name__", "__doc__"}
+
+FLUSH = re.compile(r"\n(?=[^\s#)\]}\"'])")  # where a top-level statement begins, mostly
+TOP_LEVEL = re.compile(r"^(?:async +)?(?:def +|class +)?([^\W\d]\w*)[ \t]*[(=:]", re.MULTILINE)
 LEAVES = re.compile(r"(?:return|raise|break|continue)\b")
+WORD = re.compile(r"[^\W\d]\w*")
+WORD_BEGUN = re.compile(r"[^\W\d]\w*\Z")
+WORD_ENDED = re.compile(r"\w*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +33,9 @@ class Surroundings:
     bound: frozenset[str]
     missing: frozenset[str]
     used_after: frozenset[str]
-    next_indent: int  # of the next line of code in the same definition, -1 where there is none
+    next_indent: int  # of the next statement in the same definition, -1 where there is none
+    line: tuple[str, str]  # what stands on the hole's line on each side
+    state: State  # of a reader at the beginning of that line
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,83 +51,86 @@ class Sense:
 
 def surroundings_of(text: str, start: int, end: int) -> Surroundings:
     """`start` and `end` are the hole's, in code points."""
-    before, after = code(text[max(0, start - NEARBY) : start]), code(text[end : end + NEARBY])
-    rest = until_dedent(after)
-    bound = names_bound(before) | frozenset(WORD.findall(heads(after[len(rest) :]))) | BUILT_IN
-    return Surroundings(bound, frozenset(unbound_in(rest, bound)), uses(rest), indent_of(rest))
+    before, after = above(text, start), plain(text[end : end + NEARBY])
+    begun = before.rfind("\n") + 1
+    line = before[begun:][-NEAREST:], after.partition("\n")[0][:NEAREST]
+    reader = Reader()
+    bound = {*BUILT_IN, *far_off(text, start, end)}
+    for statement in reader.statements(before[:begun]):
+        bound |= statement.known
+    state = reader.state if len(before) - begun <= NEAREST else State()
+    # Half a word on either side is the fill's to complete.
+    lead = WORD_BEGUN.sub("", line[0])
+    following = list(Reader(state).statements(f"{lead} {WORD_ENDED.sub('', after, count=1)}"))
+    own = sum(statement.indent < 0 for statement in following)  # on the hole's line
+    for statement in following[:own]:
+        bound |= statement.known - statement.assigned
+    rest = following[: end_of_definition(following, own, len(lead) - len(lead.lstrip()), state)]
+    for statement in following[own:]:
+        if statement.indent == 0 and (len(rest) == len(following) or statement not in rest):
+            bound |= statement.binds
+    next_indent = rest[own].indent if own < len(rest) else -1
+    used = frozenset(name for statement in rest for name in statement.uses)
+    return Surroundings(frozenset(bound), unbound_in(rest, bound), used, next_indent, line, state)
 
 
 def sense_of(fill: str, indent: int, around: Surroundings) -> Sense:
     """`indent` is how deep the fill's first line stands."""
-    fill = code(fill)
-    binds = names_bound(fill)
-    unknown = {name for name in uses(fill) if name not in around.bound and name not in binds}
+    left, right = around.line
+    fill = plain(fill)
+    read = list(Reader(around.state).statements(left + fill + right))
+    begun, ended = WORD_BEGUN.search(left), WORD_ENDED.match(right)
+    words = set(WORD.findall((begun[0] if begun else "") + fill + (ended[0] if ended else "")))
+    known = {name for statement in read for name in statement.known}
+    used = {name for statement in read for name in statement.uses}
+    plainly = {name for statement in read for name in statement.plain}
     missing = around.missing
+    binds = bool(missing & known & words)
+    leaves = LEAVES.match(fill.lstrip()) is not None and not left.strip()
     return Sense(
-        unknown=len(unknown),
-        binds_missing=int(bool(missing & binds)),
-        leaves_missing=int(bool(missing) and not missing & binds),
-        unused=len({name for name in plainly_bound(fill) if name not in around.used_after}),
-        cuts_off=int(bool(LEAVES.match(fill.lstrip())) and around.next_indent == indent),
+        unknown=len((used & words) - known - around.bound),
+        binds_missing=int(binds),
+        leaves_missing=int(bool(missing) and not binds),
+        unused=len((plainly & words) - around.used_after),
+        cuts_off=int(leaves and around.next_indent == indent),
     )
 
 
-def code(text: str) -> str:
-    """Without comments, and of strings only the expressions in braces, which f-strings have."""
-
-    def bare(match: re.Match[str]) -> str:
-        held = match[0]
-        formatted = held[0] in "\"'" and match.start() and text[match.start() - 1] in "fF"
-        return " ".join(FORMATTED.findall(held)) if formatted else '""' if held[0] != "#" else ""
-
-    return STRING_OR_COMMENT.sub(bare, text)
+def above(text: str, end: int) -> str:
+    """The text before the hole, from a place where no string or bracket is likely to be open."""
+    start = max(0, end - NEARBY)
+    before = text[start:end]
+    flush = FLUSH.search(before) if start else None
+    return plain(before[flush.end() :] if flush else before)
 
 
-def names_bound(text: str) -> frozenset[str]:
-    names: set[str] = set()
-    for targets in TARGETS.findall(text):
-        for target in targets:
-            names.update(WORD.findall(target))
-    for parameters in PARAMETERS.findall(text):
-        names.update(re.findall(r"(?:^|[,*])\s*([^\W\d]\w*)", parameters))
-    for imported in IMPORTED.findall(text):
-        names.update(WORD.findall(imported))
-    return frozenset(names - set(keyword.kwlist))
+def far_off(text: str, start: int, end: int) -> set[str]:
+    """The names of the file's head and of definitions that are too far away to be read closely."""
+    names = set(TOP_LEVEL.findall(text, max(0, start - FAR), max(0, start - NEARBY)))
+    names.update(TOP_LEVEL.findall(text, end + NEARBY, end + FAR))
+    for statement in Reader().statements(plain(text[: HEAD if start > NEARBY else 0])):
+        names |= statement.binds
+    return names
 
 
-def plainly_bound(text: str) -> Iterator[str]:
-    """Names bound by an assignment to nothing but a name."""
-    yield from re.findall(r"^[ \t]*([^\W\d]\w*)\s*(?::[^=\n]*)?=(?!=)", text, re.MULTILINE)
+def plain(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def uses(text: str) -> frozenset[str]:
-    return frozenset(USE.findall(text)) - frozenset(keyword.kwlist)
+def end_of_definition(following: Sequence[Statement], own: int, indent: int, state: State) -> int:
+    """How many of the statements stand in the hole's definition: all of them at module level."""
+    indent = state.indent if len(state.frames) > 1 else indent
+    if own < len(following) and following[own].indent == indent == 0:
+        return len(following)
+    flush = (i for i, it in enumerate(following) if it.indent == 0)
+    return next(flush, len(following))
 
 
-def unbound_in(text: str, bound: frozenset[str]) -> Iterator[str]:
-    """Names used in the text before any line of it binds them."""
-    known = set(bound)
-    for line in text.split("\n"):
-        here = names_bound(line)
-        # A comprehension binds what stands left of it; an assignment only what comes after it.
-        inner = here - set(plainly_bound(line))
-        yield from uses(line) - known - inner
-        known |= here
-
-
-def until_dedent(after: str) -> str:
-    """The text up to where the next top-level statement begins."""
-    end = re.search(r"\n(?=[^\s#)\]}])", after)
-    return after[: end.start()] if end else after
-
-
-def heads(text: str) -> str:
-    """The names that top-level statements define, for what comes later in the file."""
-    return " ".join(TOP_LEVEL.findall(text))
-
-
-def indent_of(text: str) -> int:
-    for line in text.split("\n")[1:]:
-        if line.strip():
-            return len(line) - len(line.lstrip())
-    return -1
+def unbound_in(statements: Sequence[Statement], bound: set[str]) -> frozenset[str]:
+    """Names used before any statement binds them."""
+    known, missing = set(bound), set[str]()
+    for statement in statements:
+        # An assignment binds for what comes after it, all else within the statement as well.
+        missing |= statement.uses - known - (statement.known - statement.assigned)
+        known |= statement.known
+    return frozenset(missing)
