@@ -27,9 +27,9 @@ from infill.reason import Reason
 from infill.repair import offence
 from infill.settings import Settings
 from infill.suite import Task, tasks_in
-from model import load
 from model.canvas import Denoiser
 from model.counting import Cut, enclosed
+from model.load import load
 
 NAMES = [field.name for field in fields(Weights)]
 LOOKED_AT = 12  # texts a hole

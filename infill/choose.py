@@ -99,15 +99,22 @@ def weighed_from(
     rivals: Sequence[Rival], hole: Hole, document: Document, max_lines: int
 ) -> Iterator[Weighed]:
     """Those that may be shown, as far as tidying can tell."""
+    line = line_of(document.text, hole)
     around = None
     if document.language == "python":
-        around = surroundings_of(document.text, hole.start, hole.end)
+        around = surroundings_of(document.text, *line)
     for rival in rivals:
         tidied = tidy(rival.text, hole, document, max_lines=max_lines)
         if not isinstance(tidied, Reason):
             sense = sense_at(rival.text, hole, document, around) if around else Sense()
             log = math.log(max(rival.probability, HARDLY))
             yield Weighed(tidied, (log, *astuple(sense), 0.0))
+
+
+def line_of(text: str, hole: Hole) -> tuple[int, int]:
+    """From where the hole's first line begins to where its last one ends."""
+    end = text.find("\n", hole.end)
+    return text.rfind("\n", 0, hole.start) + 1, len(text) if end < 0 else end
 
 
 def none_of(rivals: Sequence[Rival]) -> Weighed:
@@ -117,9 +124,10 @@ def none_of(rivals: Sequence[Rival]) -> Weighed:
 
 
 def sense_at(text: str, hole: Hole, document: Document, around: Surroundings) -> Sense:
-    begun = document.text[document.text.rfind("\n", 0, hole.start) + 1 : hole.start]
-    line = begun if begun.strip() else begun + text
-    return sense_of(text, len(line) - len(line.lstrip()), around)
+    """Of the whole line as it would be: a text may be but half a name, or stand after a dot."""
+    start, end = line_of(document.text, hole)
+    line = document.text[start : hole.start] + text + document.text[hole.end : end]
+    return sense_of(line, len(line) - len(line.lstrip()), around)
 
 
 def nearby(document: Document, hole: Hole) -> tuple[Document, Hole]:

@@ -120,10 +120,16 @@ def write_counts(folder: Path, arrays: dict[str, Any]) -> dict[str, str]:
 @dataclass(frozen=True, slots=True)
 class Weighed:
     """A hole's proposals: (proposals, 3) of score, what the network says, tokens; which is right,
-    their number where none is."""
+    their number where none is.
+
+    At the masks of what stood there, with the hole's end: which proposals have the right token,
+    (proposals, masks), and the probability that the network gives it.
+    """
 
     features: Tensor
     right: int
+    agreeing: Tensor
+    network: Tensor
 
 
 def fit_blend(folder: Path, shipped: Shipped, texts: Sequence[str], console: Console) -> Blend:
@@ -136,10 +142,10 @@ def fit_blend(folder: Path, shipped: Shipped, texts: Sequence[str], console: Con
         proposer = Proposer(shipped, engine.vocabulary.bytes_of, engine.vocabulary.encode)
         holes = islice(spans(cuts(texts, BLEND_HOLES, 2), 3), BLEND_HOLES)
         shown = track(holes, "holes for the blend", BLEND_HOLES, console=console)
-        weighed = [weigh(engine, proposer, *hole) for hole in shown]
+        asked = [weigh(engine, proposer, *hole) for hole in shown]
     finally:
         engine.close()
-    return best_blend(weighed)
+    return best_blend([it for it in asked if it is not None])
 
 
 def spans(lines: Iterable[Cut], seed: int) -> Iterator[tuple[str, str, str]]:
@@ -158,15 +164,15 @@ def spans(lines: Iterable[Cut], seed: int) -> Iterator[tuple[str, str, str]]:
         yield cut.before + "\n" + line[:start], line[start:end], line[end:] + cut.after
 
 
-@torch.inference_mode()
-def weigh(engine: Engine, proposer: Proposer, before: str, gold: str, after: str) -> Weighed:
+@torch.no_grad()
+def weigh(engine: Engine, proposer: Proposer, before: str, gold: str, after: str) -> Weighed | None:
     hole = Hole(len(before), len(before), limit=48)
     near = 6 * engine.start.context
     canvas = Canvas((before[-near:], after[:near]), (hole,), (before, after))
     board = Board(canvas, engine.vocabulary, Start(**asdict(engine.start)))
     candidates = Candidates.of(proposer.proposals(before, after), board, hole.limit)
     if not candidates.proposals:
-        return Weighed(torch.zeros(0, 3), 0)
+        return None
     places = board.masks(engine.policy.block)
     (logits,) = hole_logits(engine.network, [board.row], [places])
     forbid(board, places, logits, engine.policy.grow)
@@ -176,7 +182,15 @@ def weigh(engine: Engine, proposer: Proposer, before: str, gold: str, after: str
     heard = candidates.heard(indices, said.gather(1, wanted.T).T)
     features = torch.stack((candidates.scores, heard, candidates.lengths.float()), dim=1)
     texts = [proposal.text for proposal in candidates.proposals]
-    return Weighed(features, texts.index(gold) if gold in texts else len(texts))
+    specials = board.vocabulary.specials
+    assert specials.delete is not None
+    tokens = torch.tensor([*board.vocabulary.encode(gold), specials.delete][: len(places)])
+    return Weighed(
+        features,
+        texts.index(gold) if gold in texts else len(texts),
+        wanted[:, : len(tokens)] == tokens,
+        said[torch.arange(len(tokens)), tokens].exp(),
+    )
 
 
 def best_blend(weighed: Sequence[Weighed]) -> Blend:
@@ -199,4 +213,15 @@ def best_blend(weighed: Sequence[Weighed]) -> Blend:
 
     optimiser.step(loss)
     counts, network, token, none = (round(value, 4) for value in weights.tolist())
-    return Blend(counts, network, token, none)
+    return Blend(counts, network, token, none, best_share(weighed, weights.detach()))
+
+
+def best_share(weighed: Sequence[Weighed], weights: Tensor) -> float:
+    """The share of the proposals that makes the right tokens most probable, each by itself."""
+    counted = [(it.features @ weights[:3]).softmax(0) @ it.agreeing.float() for it in weighed]
+    voted, heard = torch.cat(counted), torch.cat([it.network for it in weighed])
+
+    def nats(share: float) -> float:
+        return -float((share * voted + (1 - share) * heard).log().mean())
+
+    return min((step / 100 for step in range(1, 100)), key=nats)

@@ -25,18 +25,24 @@ from model.proposals import Proposal, Proposer
 
 Place = tuple[int, int, int]  # position in the row, hole, index in the hole
 MOST_RIVALS = 12
+LEAST = 1e-6  # the probability of a rival worth telling
 UNHEARD = -20.0  # the least that the network's word counts for, in nats
 
 
 @dataclass(frozen=True, slots=True)
 class Blend:
-    """A proposal's weight is exp(counts · its score + network · its log-probability at the masks +
-    token · its tokens); that of none being right is exp(none)."""
+    """How counts and network are weighed, fitted on held-out code (`blending`).
 
-    counts: float = 0.9
+    A proposal's weight is exp(counts · its score + network · its log-probability at the masks +
+    token · its tokens); that of none being exactly right is exp(none). Of the probability of a
+    token at a mask `share` comes from the proposals, right or not, the rest from the network.
+    """
+
+    counts: float = 0.6
     network: float = 0.1
     token: float = 0.0
-    none: float = -9.0
+    none: float = -3.0
+    share: float = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,35 +137,33 @@ class Evidence:
             wanted = candidates.wanted(indices, board, number)
             logs = mixed[rows].log().clamp_min(UNHEARD)
             heard = candidates.heard(indices, logs.gather(1, wanted.T).T)
-            weights, none = self.weights(candidates, heard, allowed)
+            scores = self.scores(candidates, heard, allowed)
             votes = torch.zeros_like(mixed[rows])
-            votes.scatter_add_(1, wanted.T, weights.expand(len(rows), -1))
-            mixed[rows] = none * mixed[rows] + votes
+            votes.scatter_add_(1, wanted.T, scores.softmax(0).expand(len(rows), -1))
+            share = self.blend.share
+            mixed[rows] = (1 - share) * mixed[rows] + share * votes
             # Later on only those are left that the loop is about to write.
             if not self.rivals[number]:
-                self.rivals[number] = told(candidates, weights)
+                none = torch.tensor([self.blend.none])
+                self.rivals[number] = told(candidates, torch.cat((scores, none)).softmax(0)[:-1])
         return mixed.to(probabilities.device)
 
-    def weights(
-        self, candidates: Candidates, heard: Tensor, allowed: Tensor
-    ) -> tuple[Tensor, float]:
-        """The probability of each candidate being right, and that of none."""
+    def scores(self, candidates: Candidates, heard: Tensor, allowed: Tensor) -> Tensor:
+        """The logarithms of the candidates' weights."""
         blend = self.blend
         scores = (
             blend.counts * candidates.scores
             + blend.network * heard
             + blend.token * candidates.lengths
         )
-        scores = scores.where(allowed, -torch.inf)
-        shares = torch.cat((scores, torch.tensor([blend.none]))).softmax(0)
-        return shares[:-1], float(shares[-1])
+        return scores.where(allowed, -torch.inf)
 
 
 def told(candidates: Candidates, weights: Tensor) -> tuple[Rival, ...]:
     """The best few as text, best first."""
     best = weights.argsort(descending=True)[:MOST_RIVALS].tolist()
     return tuple(
-        Rival(candidates.proposals[i].text, float(weights[i])) for i in best if weights[i] > 0
+        Rival(candidates.proposals[i].text, float(weights[i])) for i in best if weights[i] > LEAST
     )
 
 

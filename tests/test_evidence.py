@@ -20,7 +20,8 @@ from tests.counted import proposer, tokens
 
 BEFORE, AFTER = "\ndef longest(rows):\n    best = []\n", "\n        best = row\n    return best\n"
 CANVAS = Canvas((BEFORE, AFTER), (Hole(len(BEFORE), len(BEFORE), limit=24),))
-SURE = Blend(counts=1.0, network=0.0, token=0.0, none=-60.0)  # some proposal is always right
+# Some proposal is always right, and they know every token.
+SURE = Blend(counts=1.0, network=0.0, token=0.0, none=-60.0, share=1.0)
 
 
 def network() -> Network:
@@ -40,15 +41,26 @@ def first_step(board: Board, blend: Blend) -> tuple[torch.Tensor, torch.Tensor, 
     return said, evidence.mixed(board, places, said), evidence
 
 
-@pytest.mark.parametrize("none", [-60.0, -8.0, 0.0])
-def test_mixed_probabilities_sum_to_one(none: float) -> None:
-    _, mixed, _ = first_step(board_of(), replace(SURE, none=none))
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_mixed_probabilities_sum_to_one(share: float) -> None:
+    _, mixed, _ = first_step(board_of(), replace(SURE, share=share))
     assert torch.allclose(mixed.sum(-1), torch.ones(len(mixed)), atol=1e-4)
 
 
-def test_where_no_proposal_can_be_right_the_network_speaks_alone() -> None:
-    said, mixed, _ = first_step(board_of(), replace(SURE, none=1e4))
+def test_without_a_share_of_the_proposals_the_network_speaks_alone() -> None:
+    said, mixed, _ = first_step(board_of(), replace(SURE, share=0.0))
     assert torch.allclose(said, mixed, atol=1e-5)
+
+
+def test_the_likelier_it_is_that_none_is_right_the_less_probable_are_the_rivals() -> None:
+    totals = [
+        sum(
+            rival.probability
+            for rival in first_step(board_of(), replace(SURE, none=none))[2].rivals[0]
+        )
+        for none in (-60.0, -6.0, 0.0)
+    ]
+    assert totals[0] > totals[1] > totals[2]
 
 
 def test_the_loop_writes_what_is_counted_where_the_network_knows_nothing() -> None:
@@ -67,7 +79,7 @@ def test_what_is_written_is_the_likeliest_rival_as_a_whole_not_a_blend_of_severa
 
 def test_the_network_s_word_can_turn_the_order_of_the_rivals() -> None:
     _, _, counted = first_step(board_of(), SURE)
-    _, _, heard = first_step(board_of(), replace(SURE, counts=0.0, network=5.0))
+    _, _, heard = first_step(board_of(), replace(SURE, counts=0.0, network=0.5, none=-1e4))
     assert counted.rivals[0][0].text != heard.rivals[0][0].text
 
 
