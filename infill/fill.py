@@ -17,27 +17,20 @@ from infill.aside import aside
 from infill.choose import chosen_from
 from infill.context import compose, context_of, wide_of
 from infill.document import Document
+from infill.edit import Edit, applied, line_end_of, worse_with
 from infill.hole import hole_at
 from infill.memory import Known, Memory, made_with
 from infill.privacy import refusal
 from infill.reason import Reason
 from infill.repair import Repaired, repair
 from infill.settings import Settings
+from infill.several import beside_the_others, narrowed, stood_in, tidied
 from infill.tidy import tidy
 from model.canvas import Canvas, Denoiser, Hole, Piece
 
 MOST_OTHERS = 8  # files that may have to be parsed for one request
 
 __all__ = ["Edit", "Fill", "Timing", "Watch", "applied", "fill_at", "fill_holes"]
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """The text that replaces `document.text[start:end]`, in the document's own line ends."""
-
-    start: int
-    end: int
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +131,6 @@ async def fill_holes(
     return await _filled_one_by_one(document, holes, others, request)
 
 
-def applied(document: Document, edit: Edit) -> Document:
-    """The document after the edit; nothing outside its range changes."""
-    text = document.text[: edit.start] + edit.text + document.text[edit.end :]
-    return replace(document, text=text)
-
-
 @dataclass(frozen=True, slots=True)
 class _Request:
     """What stays the same from the question to the fill."""
@@ -198,16 +185,42 @@ async def _filled(
     answer = await answer_to(
         canvas, request.denoiser, deadline=request.deadline, watch=request.watch
     )
-    texts = ["".join(piece.text for piece in answer.pieces(i)) for i in range(len(holes))]
+    judged = partial(_judged, answer=answer, request=request, context_ms=context_ms)
+    if len(holes) == 1:
+        return (await judged(document, canvas, i=0),)
+    written = ["".join(piece.text for piece in answer.pieces(i)) for i in range(len(holes))]
+    most = request.settings.max_lines
+    texts = await aside(
+        len(document.text) * len(holes), partial(tidied, document, holes, written, most)
+    )
     fills: list[Fill] = []
-    # From the last hole to the first: so the ranges of those to come stay what they are, and each
-    # is judged in the document that the accepted ones have made.
+    # Each is judged beside what the later ones have become and what is written in the earlier
+    # ones: one alone may well break a file that they mend together.
     for i in reversed(range(len(holes))):
-        fill = await _judged(document, _narrowed(canvas, i, texts), answer, i, request, context_ms)
-        texts[i] = fill.edit.text if fill.edit else document.text[holes[i].start : holes[i].end]
-        document = applied(document, fill.edit) if fill.edit else document
+        beside, hole = beside_the_others(document, holes, texts, i)
+        fill = await judged(beside, narrowed(canvas, hole, i, texts), i=i)
+        if fill.edit:
+            fill = replace(fill, edit=replace(fill.edit, start=holes[i].start, end=holes[i].end))
+        texts[i] = fill.edit.text if fill.edit else stood_in(document, holes[i])
         fills.append(fill)
-    return tuple(reversed(fills))
+    together = partial(_no_worse_together, document, tuple(reversed(fills)))
+    return await aside(len(document.text) * len(holes), together)
+
+
+def _no_worse_together(document: Document, fills: tuple[Fill, ...]) -> tuple[Fill, ...]:
+    """All of them where the file parses no worse with all; else those with which it does not,
+    taken one by one from the last: so the ranges of those to come stay what they are."""
+    if not worse_with([fill.edit for fill in fills if fill.edit], document):
+        return fills
+    kept: list[Fill] = []
+    for fill in reversed(fills):
+        if fill.edit is not None:
+            if worse_with([fill.edit], document):
+                fill = replace(fill, edit=None, reason=Reason.BREAKS_SYNTAX)
+            else:
+                document = applied(document, fill.edit)
+        kept.append(fill)
+    return tuple(reversed(kept))
 
 
 async def _filled_one_by_one(
@@ -236,23 +249,14 @@ def _canvas(
     return replace(canvas, wide=wide_of(document, holes), others=tuple(it.text for it in readable))
 
 
-def _narrowed(canvas: Canvas, i: int, texts: Sequence[str]) -> Canvas:
-    """The canvas of one hole alone, the others filled with `texts`."""
-    pairs = zip(canvas.texts[:i], texts[:i], strict=True)
-    before = "".join(part for pair in pairs for part in pair) + canvas.texts[i]
-    pairs = zip(texts[i + 1 :], canvas.texts[i + 2 :], strict=True)
-    after = canvas.texts[i + 1] + "".join(part for pair in pairs for part in pair)
-    wide_before, wide_after = canvas.wide
-    inner_before, inner_after = (
-        before[len(canvas.texts[0]) :],
-        after[: len(after) - len(canvas.texts[-1])],
-    )
-    wide = wide_before + inner_before, inner_after + wide_after
-    return Canvas((before, after), (canvas.holes[i],), wide, canvas.others)
-
-
 async def _judged(
-    document: Document, canvas: Canvas, answer: Answer, i: int, request: _Request, context_ms: float
+    document: Document,
+    canvas: Canvas,
+    *,
+    answer: Answer,
+    i: int,
+    request: _Request,
+    context_ms: float,
 ) -> Fill:
     """What of the answer for hole `i` is worth showing; `canvas` is that of this hole alone."""
     began = perf_counter()
@@ -263,17 +267,17 @@ async def _judged(
     choose = partial(chosen_from, rivals, pieces, hole, document, max_lines=settings.max_lines)
     choice = await aside(size, choose) if rivals else None
     written = choice.text if choice else "".join(piece.text for piece in pieces)
-    tidied = tidy(written, hole, document, max_lines=settings.max_lines)
-    repaired = Repaired(tidied)
-    if not isinstance(tidied, Reason):
+    shown = tidy(written, hole, document, max_lines=settings.max_lines)
+    repaired = Repaired(shown)
+    if not isinstance(shown, Reason):
         repaired = await repair(
-            tidied, hole, document, canvas, denoiser=request.denoiser, deadline=request.deadline,
+            shown, hole, document, canvas, denoiser=request.denoiser, deadline=request.deadline,
             max_lines=settings.max_lines, watch=request.watch,
         )  # fmt: skip
     text, steps = repaired.text, answer.steps + sum(it.steps for it in repaired.answers)
     score = 0.0
-    if not isinstance(tidied, Reason):
-        score = choice.probability if choice else _score(pieces, tidied)
+    if not isinstance(shown, Reason):
+        score = choice.probability if choice else _score(pieces, shown)
         score = min(score, repaired.score)
     timing = _timing(context_ms, answer, repaired.answers, (perf_counter() - began) * 1000)
     if isinstance(text, Reason):
@@ -282,7 +286,7 @@ async def _judged(
         return Fill(None, score, reason, steps, timing)
     if score < settings.min_confidence:
         return Fill(None, score, Reason.LOW_CONFIDENCE, steps, timing)
-    edit = Edit(hole.start, hole.end, text.replace("\n", _line_end(document.text)))
+    edit = Edit(hole.start, hole.end, text.replace("\n", line_end_of(document.text)))
     return Fill(edit, score, None, steps, timing)
 
 
@@ -305,10 +309,3 @@ def _score(pieces: Sequence[Piece], shown: str) -> float:
             confidences.append(piece.confidence)
         covered += len(piece.text)
     return sum(confidences) / len(confidences) if confidences else 0.0
-
-
-def _line_end(text: str) -> str:
-    """The line end that the document uses most."""
-    pairs = text.count("\r\n")
-    counts = {"\n": text.count("\n") - pairs, "\r\n": pairs, "\r": text.count("\r") - pairs}
-    return max(counts, key=lambda end: counts[end])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
@@ -17,6 +18,7 @@ from infill.hole import holes_in
 from infill.memory import Memory
 from infill.reason import Reason
 from infill.settings import Settings
+from infill.syntax import errors_in
 from model import Canvas, Card, Draft, Hole, ModelError, Piece
 from model.scripted import Scripted
 from tests.strategies import documents, texts
@@ -424,6 +426,55 @@ async def test_a_hole_is_mended_beside_what_the_others_have_become() -> None:
     assert denoiser.seen[1].filled(("x +",)) == text
 
 
+BRANCHES = "def f(x):\n    if x:\n        return 1\n    ‸\n        ‸\n"
+
+
+async def at_cursors(source: str, *answers: str) -> tuple[str, tuple[Fill, ...], Scripted]:
+    """The text with empty holes at its cursors filled jointly, the holes of one line."""
+    document = Document(None, "python", source.replace(CURSOR, ""))
+    before = source.split(CURSOR)[:-1]
+    places = [sum(map(len, before[: i + 1])) for i in range(len(before))]
+    holes = [Hole(place, place) for place in places]
+    denoiser = Scripted(lambda canvas: answers if len(canvas.holes) > 1 else ("1 2",))
+    fills = await fill_holes(document, holes, denoiser=denoiser, settings=PATIENT)
+    return together(document, fills), fills, denoiser
+
+
+@pytest.mark.parametrize(
+    ("source", "answers"),
+    [
+        (BRANCHES, ("else:", "return 2")),
+        ("x = f(‸,\n    ‸\n", ("[1", "2])")),
+        ("‸\n    a()\n‸\n    b()\n", ("try:", "finally:")),
+        ("def f():\r\n    ‸\r\n        ‸\r\n", ("if x:", "return x")),
+    ],
+)
+async def test_fills_that_only_together_parse_are_shown_together(
+    source: str, answers: tuple[str, ...]
+) -> None:
+    text, _, denoiser = await at_cursors(source, *answers)
+    first, second = answers
+    assert text == source.replace(CURSOR, first, 1).replace(CURSOR, second, 1)
+    assert len(denoiser.seen) == 1
+
+
+@pytest.mark.parametrize("answers", [("<|mask|>", "return 2"), ("x 1", "return 2")])
+async def test_a_fill_that_needs_one_which_is_not_shown_is_not_shown(
+    answers: tuple[str, ...],
+) -> None:
+    source = "def f(x):\n    a()\n    ‸\n        ‸\n"
+    text, fills, _ = await at_cursors(source, *answers)
+    assert text == source.replace(CURSOR, "")
+    assert fills[1].reason is Reason.BREAKS_SYNTAX
+
+
+async def test_a_fill_that_breaks_nothing_stays_beside_one_that_is_not_shown() -> None:
+    source = "x = ‸\ny = ‸\n"
+    text, fills, _ = await at_cursors(source, "1 2", "3")
+    assert text == "x = \ny = 3\n"
+    assert [fill.reason for fill in fills] == [Reason.BREAKS_SYNTAX, None]
+
+
 async def test_holes_that_break_the_file_are_left_as_they_were() -> None:
     text, fills, _ = await jointly(("return x 1", "return f(x)"))
     assert text == SEVERAL[:20] + SEVERAL[20:].replace("...", "return f(x)")
@@ -467,3 +518,25 @@ def test_text_between_several_holes_never_changes(
     assert together(document, fills) == (
         text[:a] + stays[0] + text[b:c] + stays[1] + text[d:e] + stays[2] + text[f:]
     )
+
+
+SOUND = st.lists(
+    st.sampled_from(
+        ("x = 1\n", "def f(x):\n    return x\n", "if x:\n    y(\n        x,\n    )\n", "a.b(c)\n")
+    ),
+    min_size=1,
+).map("".join)
+
+
+@settings(deadline=None)
+@given(SOUND, st.data(), st.lists(texts(max_size=4), min_size=3, max_size=3))
+def test_a_file_that_parses_does_so_with_all_its_fills(
+    text: str, data: st.DataObject, answers: list[str]
+) -> None:
+    offsets = st.lists(st.integers(0, len(text)), min_size=3, max_size=3).map(sorted)
+    holes = [Hole(at, at, multiline=True) for at in data.draw(offsets)]
+    document = Document(None, "python", text)
+    denoiser = Scripted(lambda canvas: tuple(answers[: len(canvas.holes)]))
+    fills = asyncio.run(fill_holes(document, holes, denoiser=denoiser, settings=PATIENT))
+    assert errors_in(together(document, fills), "python") == ()
+    ast.parse(together(document, fills))
