@@ -73,15 +73,10 @@ def chosen_from(
     """
     weights = weights or Weights()
     rivals = with_own(rivals, written)
-    odds: dict[str, float] = {}
-    for weighed in weighed_from(rivals, hole, document, max_lines):
-        odds[weighed.text] = odds.get(weighed.text, 0.0) + weights.of(weighed)
-    total = sum(odds.values()) + weights.of(none_of(rivals))
-    near, moved = nearby(document, hole)
-    for text, worth in sorted(odds.items(), key=lambda it: -it[1])[:PARSED]:
-        if offence(text, moved, near) is None:
-            return Choice(text, worth / total)
-        total -= worth
+    odds = {it.text: weights.of(it) for it in weighed_from(rivals, hole, document, max_lines)}
+    total = sum(odds.values()) + none
+            return Choice(text, odds[text] / total if total else 0.0)
+        del odds[text]
     return None
 
 
@@ -98,17 +93,21 @@ def with_own(rivals: Sequence[Rival], written: Sequence[Piece]) -> Sequence[Riva
 def weighed_from(
     rivals: Sequence[Rival], hole: Hole, document: Document, max_lines: int
 ) -> Iterator[Weighed]:
-    """Those that may be shown, as far as tidying can tell."""
-    line = line_of(document.text, hole)
+    """Those that may be shown, as far as tidying can tell; what it makes the same is one."""
     around = None
     if document.language == "python":
-        around = surroundings_of(document.text, *line)
+        around = surroundings_of(document.text, *line_of(document.text, hole))
+    shares: dict[str, float] = {}
+    senses: dict[str, Sense] = {}
     for rival in rivals:
         tidied = tidy(rival.text, hole, document, max_lines=max_lines)
-        if not isinstance(tidied, Reason):
-            sense = sense_at(rival.text, hole, document, around) if around else Sense()
-            log = math.log(max(rival.probability, HARDLY))
-            yield Weighed(tidied, (log, *astuple(sense), 0.0))
+        if isinstance(tidied, Reason):
+            continue
+        if tidied not in senses:
+            senses[tidied] = sense_at(rival.text, hole, document, around) if around else Sense()
+        shares[tidied] = shares.get(tidied, 0.0) + rival.probability
+    for text, share in shares.items():
+        yield Weighed(text, (math.log(max(share, HARDLY)), *astuple(senses[text]), 0.0))
 
 
 def line_of(text: str, hole: Hole) -> tuple[int, int]:

@@ -47,7 +47,8 @@ def scripted_from(name: str) -> Scripted:
     """`scripted:TEXT` always answers TEXT; `scripted:{…}` takes Scripted's arguments as JSON.
 
     For authors of editor clients and for tests: a server that answers without any network. The
-    JSON's keys are `text`, `seconds_a_step`, `confidence`, `steps_a_fill` and `error`.
+    JSON's keys are `text`, `seconds_a_step`, `confidence`, `steps_a_fill`, `error` and `rivals`,
+    of which each text has its probability: `{"text": "a", "rivals": {"a": 0.6, "b": 0.3}}`.
     """
     script = name.removeprefix("scripted:")
     if not script.startswith("{"):
@@ -55,5 +56,5 @@ def scripted_from(name: str) -> Scripted:
     try:
         options = json.loads(script)
         return Scripted(options.pop("text", ""), **options)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise ModelError(f"cannot read the script of {name!r}: {error}") from error

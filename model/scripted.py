@@ -6,9 +6,9 @@ It is a full Denoiser, one draft a step, cancellable between steps, without a ne
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 
-from model.canvas import Canvas, Card, Draft, ModelError, Piece
+from model.canvas import Canvas, Card, Draft, ModelError, Piece, Rival
 
 Script = Callable[[Canvas], tuple[str, ...]]
 
@@ -16,6 +16,7 @@ Script = Callable[[Canvas], tuple[str, ...]]
 class Scripted:
     """Answers each canvas with `script(canvas)`, revealing one character more of each hole a step.
 
+    `rivals` are the texts it says it has weighed for every hole, and how probable each is.
     `steps` counts the steps begun, over all canvases; `seen` keeps the canvases asked for.
     """
 
@@ -28,6 +29,7 @@ class Scripted:
         steps_a_fill: int = 4,
         error: str | None = None,
         languages: frozenset[str] = frozenset(),
+        rivals: Mapping[str, float] | None = None,
     ) -> None:
         self.script: Script = (
             (lambda canvas: (script,) * len(canvas.holes)) if isinstance(script, str) else script
@@ -37,6 +39,8 @@ class Scripted:
         self.steps_a_fill = steps_a_fill
         self.error = error
         self.languages = languages
+        weighed = sorted((rivals or {}).items(), key=lambda it: -it[1])
+        self.rivals = tuple(Rival(text, probability) for text, probability in weighed)
         self.steps = 0
         self.seen: list[Canvas] = []
 
@@ -57,6 +61,7 @@ class Scripted:
                 step,
                 tuple(self._pieces(text, step / self.steps_a_fill) for text in answer),
                 final=step == self.steps_a_fill,
+                rivals=(self.rivals,) * len(answer) if self.rivals else (),
             )
 
     def close(self) -> None:
