@@ -74,7 +74,12 @@ def chosen_from(
     weights = weights or Weights()
     rivals = with_own(rivals, written)
     odds = {it.text: weights.of(it) for it in weighed_from(rivals, hole, document, max_lines)}
-    total = sum(odds.values()) + none
+    none = weights.of(none_of(rivals))
+    near, moved = nearby(document, hole)
+    for text in sorted(odds, key=lambda it: -odds[it])[:PARSED]:
+        if offence(text, moved, near) is None:
+            # Summed anew: what was taken away from a sum leaves its rounding behind.
+            total = sum(odds.values()) + none
             return Choice(text, odds[text] / total if total else 0.0)
         del odds[text]
     return None
