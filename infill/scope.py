@@ -20,6 +20,7 @@ BUILT_IN = frozenset(dir(builtins)) | KEYWORDS | {"self", "cls", "__file__", "__
 
 FLUSH = re.compile(r"\n(?=[^\s#)\]}\"'])")  # where a top-level statement begins, mostly
 TOP_LEVEL = re.compile(r"^(?:async +)?(?:def +|class +)?([^\W\d]\w*)[ \t]*[(=:]", re.MULTILINE)
+HEADS = {"async", "class", "def", "elif", "else", "except", "finally", "for", "if", "try", "with"}
 LEAVES = re.compile(r"(?:return|raise|break|continue)\b")
 WORD = re.compile(r"[^\W\d]\w*")
 WORD_BEGUN = re.compile(r"[^\W\d]\w*\Z")
@@ -56,8 +57,9 @@ def surroundings_of(text: str, start: int, end: int) -> Surroundings:
     line = before[begun:][-NEAREST:], after.partition("\n")[0][:NEAREST]
     reader = Reader()
     bound = {*BUILT_IN, *far_off(text, start, end)}
-    for statement in reader.statements(before[:begun]):
-        bound |= statement.known
+    last = Statement(0)
+    for last in reader.statements(before[:begun]):
+        bound |= last.known
     state = reader.state if len(before) - begun <= NEAREST else State()
     # Half a word on either side is the fill's to complete.
     lead = WORD_BEGUN.sub("", line[0])
@@ -65,9 +67,14 @@ def surroundings_of(text: str, start: int, end: int) -> Surroundings:
     own = sum(statement.indent < 0 for statement in following)  # on the hole's line
     for statement in following[:own]:
         bound |= statement.known - statement.assigned
-    rest = following[: end_of_definition(following, own, len(lead) - len(lead.lstrip()), state)]
+    level = state.indent if len(state.frames) > 1 else level_of(line[0] + text[start:end], last)
+    if level > 0 or (own < len(following) and following[own].indent > 0):
+        flush = (i for i, statement in enumerate(following) if statement.indent == 0)
+        rest = following[: next(flush, len(following))]
+    else:
+        rest = following  # at module level, where what comes later may use all
     for statement in following[own:]:
-        if statement.indent == 0 and (len(rest) == len(following) or statement not in rest):
+        if statement.indent == 0:
             bound |= statement.binds
     next_indent = rest[own].indent if own < len(rest) else -1
     used = frozenset(name for statement in rest for name in statement.uses)
@@ -117,13 +124,12 @@ def plain(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def end_of_definition(following: Sequence[Statement], own: int, indent: int, state: State) -> int:
-    """How many of the statements stand in the hole's definition: all of them at module level."""
-    indent = state.indent if len(state.frames) > 1 else indent
-    if own < len(following) and following[own].indent == indent == 0:
-        return len(following)
-    flush = (i for i, it in enumerate(following) if it.indent == 0)
-    return next(flush, len(following))
+def level_of(line: str, last: Statement) -> int:
+    """How deep the hole's line is indented; where it is empty, as the statement above, if not in
+    its block."""
+    if line.strip("\r\n"):
+        return len(line) - len(line.lstrip())
+    return last.indent + 4 * (last.first in HEADS)
 
 
 def unbound_in(statements: Sequence[Statement], bound: set[str]) -> frozenset[str]:

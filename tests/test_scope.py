@@ -116,6 +116,10 @@ def test_what_a_text_binds_and_uses(text: str, binds: str, uses: str) -> None:
         ("def f(a, ‸):\n    return a + b\n", "f a", "b"),
         ("x = ab‸cd + e\n", "", "e"),
         ("x = ‸  # a note\n'a string'\n", "", ""),
+        ("def f(a):\n    a()\n    ‸\n\n\ndef g(x):\n    return y\n", "f g", ""),
+        ("def f(a):\n    a()\n‸\n\n\ndef g(x):\n    return y\n", "f g", ""),
+        ("def f(a):\n‸\n\n\ndef g(x):\n    return y\n", "f g", ""),
+        ("import a\n‸\n\n\ndef g(x):\n    return y\n", "a g", "y"),
         ("class A:\n    ‸\n\n    def f(self):\n        self.b(k=1)\n", "A", ""),
     ],
 )
@@ -161,6 +165,25 @@ def test_what_is_bound_round_a_hole_and_what_is_missing(
 )
 def test_the_sense_of_a_fill(source: str, fill: str, expected: Sense) -> None:
     assert sense(source, fill) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "fill"),
+    [
+        ("def f(alpha):\n    return al‸\n\n\ndef g(x):\n    return y\n", "pha"),
+        ("def f(a):\n    b = a\n    ‸\n\n\ndef g(x):\n    return y\n", "return b"),
+        ("def f(a):\n    ‸\n    return b\n", "b = a"),
+        ('x = """\n  ‸\n"""\n', "any words"),
+    ],
+)
+def test_a_fill_alone_makes_the_sense_of_its_whole_line(source: str, fill: str) -> None:
+    """Whoever asks may take the line for the hole, and the line with the fill for the fill."""
+    at = source.index(CURSOR)
+    text = source.replace(CURSOR, "")
+    start, end = text.rfind("\n", 0, at) + 1, text.index("\n", at)
+    line = text[start:at] + fill + text[at:end]
+    of_line = sense_of(line, len(line) - len(line.lstrip()), surroundings_of(text, start, end))
+    assert of_line == sense(source, fill)
 
 
 def test_names_of_a_large_file_s_head_and_of_far_definitions_are_known() -> None:
