@@ -16,7 +16,6 @@ import json
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from model.board import Board, Start
 from model.canvas import Canvas, Hole
 from model.codeonly import code_of
 from model.corpus import Source, read_corpus
-from model.counting import Cut, count, cuts, fit_gate, frequency_of
+from model.counting import FEWEST, Cut, count, cuts, fit_gate, frequency_of
 from model.counts import Ints, arrays_from, packed
 from model.engine import Engine
 from model.evidence import Blend, Candidates
@@ -38,51 +37,79 @@ from model.lexicon import Lexicon
 from model.mixture import EXPERTS, FEATURES, Gate, Shipped, arrays_of, shipped_from
 from model.proposals import Proposer
 from model.refine import forbid, hole_logits
+from model.rows import write_json
+from model.sources import CorpusError
 from model.tokens import BOS, EOS, Tokens
 
 # What gate and blend are fitted on; the other held-out packages are for measuring.
 FITTED_ON = frozenset({"pygorithm", "click", "anyio", "attr", "peewee"})
 GATE_LINES, BLEND_HOLES = 2500, 1000
+EACH = 40  # lines a file at most: more of few files would tell nothing new
 FILES = ("counts-1.npz", "counts-2.npz")  # two, so that each passes where files of 16 MB do not
 CONTEXTS = frozenset({"gaps", "far", "lengths", "seen", "kinds"})  # what goes into the first
 UNHEARD = -20.0
 
 
 def add_evidence(folder: Path, corpus: Path, work: Path, console: Console) -> None:
-    """Writes the counts into a model's folder and the blend into its config. What was counted for
-    the same vocabulary before is taken from the work folder."""
+    """Writes the counts into a model's folder, and what they weigh into its config and card.
+
+    What was counted for the same vocabulary before is taken from the work folder. Until the config
+    is written, last, the folder is a whole model without counts.
+    """
+    if not corpus.exists():
+        raise CorpusError(
+            f"{folder} is written, but has no counts beside its weights: there is no {corpus} to "
+            "count in; name it with --corpus, with --export-only to train no more"
+        )
     tokens = Tokens.from_file(folder / "tokenizer.json")
-    held_out = [it.text for it in read_corpus(corpus) if it.package in FITTED_ON]
-    path = work / "counts.npz"
+    console.print(f"reading {corpus} for its code …")
+    sources = list(read_corpus(corpus))
+    held_out = [it.text for it in sources if it.package in FITTED_ON]
+    vocabulary = hashlib.sha256((folder / "tokenizer.json").read_bytes()).hexdigest()
+    path = work / f"counts-{vocabulary[:12]}.npz"
     if path.exists():
         arrays = arrays_from(path.read_bytes())
     else:
-        arrays = counted(corpus, tokens, held_out, console)
-        np.savez_compressed(path, **arrays)
-    config_path = folder / "config.json"
-    config: dict[str, Any] = json.loads(config_path.read_text())
-    config["counts"] = write_counts(folder, arrays)
+        arrays = counted(sources, tokens, held_out, console)
+        save_arrays(path, arrays)
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text())
     blend = Blend()
     if held_out:
         blend = fit_blend(folder, shipped_from(arrays, tokens.bytes_of), held_out, console)
-    config["blend"] = asdict(blend)
-    config_path.write_text(json.dumps(config, indent=1) + "\n")
+    config |= {"counts": write_counts(folder, arrays), "blend": asdict(blend)}
+    # What the proposals agree on is sure enough, though the network may have no idea of it.
+    config["policy"]["threshold"] = round(0.9 * blend.share, 3)
+    with (folder / "README.md").open("a", encoding="utf-8") as card:
+        card.write(card_text(arrays, blend, len(held_out)))
+    write_json(folder / "config.json", config)
+
+
+def card_text(arrays: dict[str, Any], blend: Blend, files: int) -> str:
+    return f"""
+## Counts beside the weights
+
+`counts-*.npz` hold what followed {len(arrays["seen"]) / 1e6:.2f} M contexts in the code of the
+packages above, {len(arrays["tokens"]) / 1e6:.2f} M tokens in all: whatever at least {FEWEST}
+packages have in common. The weights of contexts against each other, and of counts against the
+network, were fitted on {files} files of {", ".join(sorted(FITTED_ON))}, which neither has seen. At
+a mask, {blend.share:.0%} of a token's probability comes from the counts.
+"""
 
 
 def counted(
-    corpus: Path, tokens: Tokens, held_out: Sequence[str], console: Console
+    sources: Sequence[Source], tokens: Tokens, held_out: Sequence[str], console: Console
 ) -> dict[str, Any]:
     """The arrays of table, frequencies and gate."""
-    rows = list(rows_by_package(read_corpus(corpus), tokens, console))
+    rows = list(rows_by_package(sources, tokens, console))
     lexicon = Lexicon.of(tokens.bytes_of)
     console.print("counting …")
-    counts, frequency = count(rows, lexicon), frequency_of(rows, len(tokens))
+    counts = count(rows, lexicon, fewest=min(FEWEST, len(rows)))
+    frequency = frequency_of(rows, len(tokens))
     shipped = Shipped(lexicon, counts, frequency, untrained())
     gate = shipped.gate
     if held_out:
-        lines = track(
-            cuts(held_out, GATE_LINES, 1), "lines for the gate", GATE_LINES, console=console
-        )
+        wanted = min(GATE_LINES, EACH * len(held_out))
+        lines = track(cuts(held_out, wanted, 1), "lines for the gate", wanted, console=console)
         gate, loss = fit_gate(lines, shipped, tokens.encode)
         console.print(f"the counts leave {loss:.3f} nats a token of held-out lines")
     return {**packed(counts), "frequency": frequency, **dict(arrays_of(gate))}
@@ -107,12 +134,20 @@ def rows_by_package(sources: Iterable[Source], tokens: Tokens, console: Console)
         yield np.concatenate(ids)
 
 
+def save_arrays(path: Path, arrays: dict[str, Any]) -> None:
+    """Whole or not at all."""
+    new = path.with_name(path.name + ".new")
+    with new.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+    new.replace(path)
+
+
 def write_counts(folder: Path, arrays: dict[str, Any]) -> dict[str, str]:
     digests: dict[str, str] = {}
     for name, first in zip(FILES, (True, False), strict=True):
         path = folder / name
         part = {key: it for key, it in arrays.items() if (key in CONTEXTS) == first}
-        np.savez_compressed(path, **part)
+        save_arrays(path, part)
         digests[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return digests
 
@@ -140,8 +175,9 @@ def fit_blend(folder: Path, shipped: Shipped, texts: Sequence[str], console: Con
     try:
         assert isinstance(engine.vocabulary, Tokens)
         proposer = Proposer(shipped, engine.vocabulary.bytes_of, engine.vocabulary.encode)
-        holes = islice(spans(cuts(texts, BLEND_HOLES, 2), 3), BLEND_HOLES)
-        shown = track(holes, "holes for the blend", BLEND_HOLES, console=console)
+        wanted = min(BLEND_HOLES, EACH * len(texts))
+        holes = spans(cuts(texts, wanted, 2), 3)
+        shown = track(holes, "holes for the blend", wanted, console=console)
         asked = [weigh(engine, proposer, *hole) for hole in shown]
     finally:
         engine.close()

@@ -107,6 +107,8 @@ def load_folder(folder: Path, *, seed: int = 0, device: str | None = None) -> En
             raise RuntimeError(f"no weights for {', '.join(sorted(lacking))}")
         tokens = Tokens.from_file(folder / "tokenizer.json")
         evidence = evidence_of(folder, config, tokens)
+    except ModelError:
+        raise
     except Exception as error:  # torch and tokenizers raise many kinds for files that do not fit
         raise ModelError(f"the parts of {folder} do not fit each other: {error}") from error
     finally:

@@ -1,8 +1,9 @@
 """Trains the bundled model from Python source: `infill-lsp train`.
 
-Three stages, each kept in the work folder and taken up where it was left: the corpus as token ids,
-the network's checkpoints, the finished folder of weights, curves and card. Time is the budget: the
-learning rate follows the share of the minutes spent, so a run stopped and resumed ends as planned.
+Four stages, each kept in the work folder and taken up where it was left: the corpus as token ids,
+the network's checkpoints, the finished folder of weights, curves and card, and the counts beside
+the weights. Time is the budget: the learning rate follows the share of the minutes spent, so a run
+stopped and resumed ends as planned.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -27,6 +28,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from model.batches import Batch, Batches, Draws, loader, on
+from model.blending import add_evidence
 from model.checkpoint import CheckpointError, last_saved, save
 from model.corpus import gathered, places_in, with_sources, write_corpus
 from model.examples import Examples
@@ -111,6 +113,9 @@ def main(arguments: Sequence[str]) -> int:
         if not options.no_export:
             out = options.out or (work / "twin" if plan.twin else BUNDLED)
             write_model(out, work, console)
+            corpus = options.corpus or work / "corpus.jsonl"
+            if not plan.twin and not options.no_counts:
+                add_evidence(out, corpus, work, console)
             console.print(f"wrote {out}")
     except OSError as error:
         console.print(f"[red]training stopped:[/red] {error}. What was done lies in {work}.")
@@ -166,6 +171,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="train nothing: write the last checkpoint's model",
     )
+    made.add_argument("--no-counts", action="store_true", help="ship no counts beside the weights")
     made.add_argument("--corpus", type=Path, metavar="FILE", help="what `infill-lsp corpus` wrote; "
                       "without it one is made in the work folder")  # fmt: skip
     with_sources(made, work)

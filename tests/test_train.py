@@ -15,17 +15,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
 from model import Canvas, Hole, ModelError  # noqa: E402
 from model.batches import Batches, loader  # noqa: E402
+from model.blending import add_evidence  # noqa: E402
 from model.examples import IGNORED, Examples, Mix, hole  # noqa: E402
 from model.load import card_of, load  # noqa: E402
 from model.muon import Muon, orthogonal  # noqa: E402
 from model.tokens import DELETE, EXPAND, MASK, train_tokens  # noqa: E402
 from model.train import main  # noqa: E402
+from tests.counted import LEARNT  # noqa: E402
 
 SOURCE = Path(__file__).read_text("utf-8")
 TOKENS = train_tokens([SOURCE], 400)
@@ -121,6 +124,56 @@ async def test_what_the_trainer_writes_fills_holes(trained: Path):
     assert card_of(str(trained / "model")).name == "infill-python-tiny"
     assert (trained / "model" / "curves.png").stat().st_size > 1000
     assert "tiny" in (trained / "model" / "README.md").read_text()
+
+
+def corpus_with_held_out(path: Path) -> Path:
+    """Three packages to count in and one, held out, to fit gate and blend on."""
+    rows = [
+        {"package": package, "path": f"{i}.py", "held_out": package == "click", "text": text,
+         "licence": "MIT"}
+        for package in ("a", "b", "c", "click")
+        for i, text in enumerate(LEARNT)
+    ]  # fmt: skip
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+async def test_counts_are_added_to_a_model_and_fill_what_the_network_cannot(
+    trained: Path, tmp_path: Path
+):
+    folder = copied(trained, tmp_path)
+    corpus = corpus_with_held_out(tmp_path / "corpus.jsonl")
+    (made,) = (folder / "work").glob("counts-*.npz")  # those of the whole run know none of these
+    made.unlink()
+    await asyncio.to_thread(
+        add_evidence, folder / "model", corpus, folder / "work", Console(quiet=True)
+    )
+    before = "\ndef longest(rows):\n    best = []\n    "
+    after = "\n        if len(row) > len(best):\n"
+    denoiser = await asyncio.to_thread(load, str(folder / "model"))
+    canvas = Canvas((before, after), (Hole(len(before), len(before), limit=24),))
+    drafts = [draft async for draft in denoiser.denoise(canvas)]
+    denoiser.close()
+    assert drafts[-1].rivals[0][0].text == "for row in rows:"
+    assert "Counts beside" in (folder / "model" / "README.md").read_text()
+
+
+def test_a_damaged_table_of_counts_is_named(trained: Path, tmp_path: Path):
+    folder = copied(trained, tmp_path)
+    path = folder / "model" / "counts-1.npz"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ModelError, match=r"counts-1\.npz is damaged"):
+        load(str(folder / "model"))
+
+
+def test_without_its_corpus_a_model_is_written_and_the_missing_counts_told(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    folder = copied(trained, tmp_path)
+    (folder / "work" / "corpus.jsonl").unlink()
+    assert main(arguments(folder, 1, "--export-only")) == 1
+    assert "has no counts beside its weights" in words(capsys)
+    load(str(folder / "model")).close()
 
 
 def test_a_longer_run_goes_on_from_the_checkpoint(trained: Path, tmp_path: Path):
