@@ -28,13 +28,13 @@ class Weights:
     """What a text's weight, exp(trust · log p + the rest · its `Sense`), is made of; that of none
     being right is exp(trust · log p + none). Fitted on held-out code by `bench/choice.py`."""
 
-    trust: float = 1.0
-    unknown: float = -1.5
-    binds_missing: float = 1.5
-    leaves_missing: float = -0.5
-    unused: float = -0.5
-    cuts_off: float = -2.0
-    none: float = 0.0
+    trust: float = 0.8
+    unknown: float = -1.03
+    binds_missing: float = 1.7
+    leaves_missing: float = -0.07
+    unused: float = -1.19
+    cuts_off: float = -0.64
+    none: float = -0.75
 
     def of(self, weighed: Weighed) -> float:
         return math.exp(sum(w * f for w, f in zip(astuple(self), weighed.features, strict=True)))
