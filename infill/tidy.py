@@ -51,6 +51,12 @@ class Place:
         lines = self.after.split("\n")[1:]
         return next((line.rstrip() for line in lines if line.strip()), "")
 
+    @property
+    def head(self) -> str:
+        """The code in front of the hole, or the nearest above, if it opens a block."""
+        above = self.line_before if self.line_before.strip() else self.previous_line
+        return above if OPENS.search(above) else ""
+
     def balanced(self, text: str) -> bool:
         """True when no more is left open or closed too often than before."""
         around = self.before + text + self.after
@@ -129,7 +135,7 @@ def in_the_buffer_s_indentation(text: str, place: Place) -> str:
 def beginning_at_its_indentation(text: str, place: Place) -> str:
     """Where only blanks stand before the cursor, those and the fill's make up the indentation
     once. A block is indented as it is due; a single line may be indented less, and on an empty
-    line, which says nothing about it, as the model has it."""
+    line, which says nothing about it, as the model has it. So may lines that begin no block."""
     indent, line_before = place.hole.indent, place.line_before
     if line_before.strip() or not indent.startswith(line_before):
         return text
@@ -137,7 +143,9 @@ def beginning_at_its_indentation(text: str, place: Place) -> str:
         return text
     first = text.partition("\n")[0]
     missing = indent[len(line_before) :]
-    corrected = place.hole.multiline or _width(line_before + first) > _width(indent)
+    width = _width(line_before + first)
+    due = place.hole.multiline and (line_before or place.head or not width)
+    corrected = due or width > _width(indent)
     return missing + text.lstrip(" \t") if first.strip() and corrected else text
 
 
@@ -145,6 +153,11 @@ def within_the_block(text: str, place: Place) -> str:
     """Ends where the indentation leaves the block; a line that closes a bracket still belongs."""
     lines = text.split("\n")
     wanted = _width(place.hole.indent)
+    if place.hole.multiline:  # of which the first line may be less deep than was thought
+        whole = [place.line_before + lines[0], *lines[1:]]
+        whole = whole[1:] if place.head and place.line_before.strip() else whole
+        first = next((_width(line) for line in whole if line.strip()), wanted)
+        wanted = min(wanted, first) if not place.head or first > _width(place.head) else wanted
     for i, line in enumerate(lines[1:], start=1):
         if line.strip() and _width(line) < wanted:
             kept = "\n".join(lines[:i])
@@ -154,7 +167,13 @@ def within_the_block(text: str, place: Place) -> str:
 
 
 def without_blank_end(text: str, place: Place) -> str:
-    """Spaces at the end stay only where something follows on the line."""
+    """Spaces at the end stay only where something follows on the line, and a line end where whole
+    lines are written in front of it."""
+    if place.hole.multiline and place.line_after.strip() and not place.line_before.strip():
+        kept = text.rstrip()
+        _, end, left = text[len(kept) :].rpartition("\n")
+        if kept and end and left == place.line_before:
+            return f"{kept}\n{left}"
     tidied = text.rstrip("\n") if place.line_after.strip() else text.rstrip()
     while "\n" in tidied and not tidied.rpartition("\n")[2].strip():
         tidied = tidied.rpartition("\n")[0]
@@ -232,6 +251,7 @@ RULES: tuple[Rule, ...] = (
     that_changes_something,
 )
 
+OPENS = re.compile(r"(?:[:{(\[]|\b(?:then|do|else|repeat|begin))\s*(?:(?:#|//|--).*)?$")
 LETTER = re.compile(r"[^\W\d_]")
 SPECIAL = re.compile(
     r"<\|[^|<>\n]{0,40}\|>"

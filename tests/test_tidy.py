@@ -84,6 +84,40 @@ def test_a_block_ends_where_the_indentation_leaves_it(answer: str, expected: str
     assert tidied("def f():\n    ‸\n", answer, multiline=True, indent="    ") == expected
 
 
+@pytest.mark.parametrize(
+    ("source", "answer", "expected"),
+    [  # lines that go on in an outer block, a block less deep than usual, and a run into the next
+        ("def f():\n    if x:\n        a()\n‸\n", "    b()\n    c()", "    b()\n    c()"),
+        ("def f():\n    if x:\n        a()\n‸\n", "\n    b()\n    c()", "\n    b()\n    c()"),
+        ("def f():\n    if x:\n        a()\n‸\n", "    b()\n\ndef g():\n    c()", "    b()"),
+        ("def f():\n    if x:\n        a()\n‸\n", "b()\n        c()", "        b()\n        c()"),
+        ("def f():\n    if x:‸\n", "\n      a()\n      b()", "\n      a()\n      b()"),
+        ("def f():\n    if x:‸\n", "\n    a()\n    b()", Reason.EMPTY),
+        ("def f():\n    if x:\n‸\n", "    a()\n    b()", "        a()"),
+    ],
+)
+def test_lines_that_begin_no_block_are_as_deep_as_they_are_written(
+    source: str, answer: str, expected: str | Reason
+) -> None:
+    assert tidied(source, answer, multiline=True, indent="        ") == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "answer", "expected"),
+    [
+        ("def f():\n‸    return x\n", "    a()\n", "    a()\n"),
+        ("def f():\n    ‸return x\n", "a()\n    ", "a()\n    "),
+        ("def f():\n    ‸return x\n", "a()\n", "a()"),
+        ("def f():\n    return ‸x\n", "not\n", "not"),
+        ("def f():\n    ‸\n", "a()\n", "a()"),
+    ],
+)
+def test_whole_lines_in_front_of_another_end_in_a_line_end(
+    source: str, answer: str, expected: str
+) -> None:
+    assert tidied(source, answer, multiline=True, indent="    ") == expected
+
+
 def test_a_block_has_at_most_so_many_lines() -> None:
     source, answer = "def f():\n    ‸\n", "a()\n    b()\n    c()\n    d()"
     cut = tidied(source, answer, multiline=True, indent="    ", max_lines=2)
