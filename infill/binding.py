@@ -104,6 +104,8 @@ class Reader:
         """Those that the text has, its first and its last perhaps only in part."""
         tokens: list[str] = TOKEN.findall(self.string + text)
         self.string = ""
+        if tokens and tokens[0] in BEGINS and len(self.frames) > 1:
+            yield from self.ended(-1)
         following = iter(tokens)
         next(following, None)
         for token in tokens:
