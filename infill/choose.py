@@ -101,7 +101,7 @@ def weighed_from(
     """Those that may be shown, as far as tidying can tell; what it makes the same is one."""
     around = None
     if document.language == "python":
-        around = surroundings_of(document.text, *line_of(document.text, hole))
+        around = surroundings_of(document.text, hole.start, hole.end)
     shares: dict[str, float] = {}
     senses: dict[str, Sense] = {}
     for rival in rivals:
@@ -109,16 +109,10 @@ def weighed_from(
         if isinstance(tidied, Reason):
             continue
         if tidied not in senses:
-            senses[tidied] = sense_at(rival.text, hole, document, around) if around else Sense()
+            senses[tidied] = sense_at(tidied, hole, document, around) if around else Sense()
         shares[tidied] = shares.get(tidied, 0.0) + rival.probability
     for text, share in shares.items():
         yield Weighed(text, (math.log(max(share, HARDLY)), *astuple(senses[text]), 0.0))
-
-
-def line_of(text: str, hole: Hole) -> tuple[int, int]:
-    """From where the hole's first line begins to where its last one ends."""
-    end = text.find("\n", hole.end)
-    return text.rfind("\n", 0, hole.start) + 1, len(text) if end < 0 else end
 
 
 def none_of(rivals: Sequence[Rival]) -> Weighed:
@@ -128,10 +122,9 @@ def none_of(rivals: Sequence[Rival]) -> Weighed:
 
 
 def sense_at(text: str, hole: Hole, document: Document, around: Surroundings) -> Sense:
-    """Of the whole line as it would be: a text may be but half a name, or stand after a dot."""
-    start, end = line_of(document.text, hole)
-    line = document.text[start : hole.start] + text + document.text[hole.end : end]
-    return sense_of(line, len(line) - len(line.lstrip()), around)
+    begun = document.text[document.text.rfind("\n", 0, hole.start) + 1 : hole.start]
+    line = begun if begun.strip() else begun + text
+    return sense_of(text, len(line) - len(line.lstrip()), around)
 
 
 def nearby(document: Document, hole: Hole) -> tuple[Document, Hole]:

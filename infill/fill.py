@@ -80,12 +80,14 @@ async def fill_at(
     invoked: bool = False,
     watch: Watch | None = None,
 ) -> Fill:
-    """What to write at the cursor. `invoked`: the user asked, so hole_at is less shy. Of `others`,
-    the files open beside it, the first few of the same language are looked at.
+    """What to write at the cursor. `invoked`: the user asked, so hole_at is less shy, and the best
+    there is is shown however unsure. Of `others`, the files open beside it, the first few of the
+    same language are looked at.
 
     Raises `ModelError`. Cancelling stops the model before its next step.
     """
-    request = _Request(denoiser, settings, _deadline(settings), root, watch, perf_counter())
+    wanted = replace(settings, min_confidence=0.0) if invoked else settings
+    request = _Request(denoiser, wanted, _deadline(settings), root, watch, perf_counter())
     others = _of_the_same_kind(others, document, settings)
     question = made_with(denoiser.card, settings, others)
     known = memory.recall(document, cursor, question)

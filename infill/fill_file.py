@@ -77,7 +77,7 @@ def fill_file(
         said = f"{path} has {len(holes)} holes; the first {MOST} are filled, run again for more"
         stderr.print(Text(said), soft_wrap=True)
         holes = holes[:MOST]
-    settings = replace(settings, deadline_ms=PATIENCE_MS)
+    settings = replace(settings, deadline_ms=PATIENCE_MS, min_confidence=0.0)
     with loaded(settings, stderr) as denoiser:
         fill = partial(fill_document, document, holes, denoiser, settings, at=position is not None)
         screen = Screen(stderr, path.name) if watch else None

@@ -34,13 +34,14 @@ async def fill(
     *,
     language: str = "python",
     chosen: Settings = PATIENT,
+    invoked: bool = True,
 ) -> Fill:
     """`written` is the text of the last draft, the likeliest where it is not told."""
     document = Document(None, language, source.replace(CURSOR, ""))
     text = max(rivals, key=lambda text: rivals[text]) if written is None else written
     return await fill_at(
         document, source.index(CURSOR), denoiser=Scripted(text, rivals=rivals), settings=chosen,
-        memory=Memory(), invoked=True,
+        memory=Memory(), invoked=invoked,
     )  # fmt: skip
 
 
@@ -120,11 +121,12 @@ async def test_the_score_is_the_probability_and_the_gate_holds_it_back() -> None
     assert weighed is not None
     assert made.score == pytest.approx(weighed.probability)
     shy = replace(PATIENT, min_confidence=made.score + 0.01)
-    held = await fill(source, rivals, chosen=shy)
+    held = await fill(source, rivals, chosen=shy, invoked=False)
     assert (held.edit, held.reason) == (None, Reason.LOW_CONFIDENCE)
     assert held.score == pytest.approx(made.score)
     bold = replace(PATIENT, min_confidence=made.score - 0.01)
-    assert (await fill(source, rivals, chosen=bold)).edit == made.edit
+    assert (await fill(source, rivals, chosen=bold, invoked=False)).edit == made.edit
+    assert (await fill(source, rivals, chosen=shy)).edit == made.edit  # the user asked for it
 
 
 @pytest.mark.parametrize(
