@@ -28,16 +28,19 @@ class Weights:
     """What a text's weight, exp(trust · log p + the rest · its `Sense`), is made of; that of none
     being right is exp(trust · log p + none). Fitted on held-out code by `bench/choice.py`."""
 
-    trust: float = 0.8
-    unknown: float = -1.03
-    binds_missing: float = 1.7
-    leaves_missing: float = -0.07
-    unused: float = -1.19
-    cuts_off: float = -0.64
-    none: float = -0.75
+    trust: float = 0.77
+    unknown: float = -1.64
+    binds_missing: float = 2.11
+    leaves_missing: float = -0.18
+    unused: float = -1.22
+    cuts_off: float = -0.68
+    none: float = -0.81
 
     def of(self, weighed: Weighed) -> float:
         return math.exp(sum(w * f for w, f in zip(astuple(self), weighed.features, strict=True)))
+
+
+FITTED = Weights()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ def chosen_from(
     What the probabilities of the rivals lack to one is that none of them is right; one that does
     not parse leaves its share to the others.
     """
-    weights = weights or Weights()
+    weights = weights or FITTED
     rivals = with_own(rivals, written)
     odds = {it.text: weights.of(it) for it in weighed_from(rivals, hole, document, max_lines)}
     none = weights.of(none_of(rivals))
