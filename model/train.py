@@ -101,6 +101,10 @@ def main(arguments: Sequence[str]) -> int:
     work: Path = options.work
     try:
         work.mkdir(parents=True, exist_ok=True)
+        if options.counts_for:
+            add_evidence(options.counts_for, options.corpus or work / "corpus.jsonl", work, console)
+            console.print(f"wrote the counts of {options.counts_for}")
+            return 0
         if not options.export_only:
             tokens = prepare(
                 work, corpus_for(options, console), options.vocab or SIZES[plan.size].vocab,
@@ -172,6 +176,8 @@ def parser() -> argparse.ArgumentParser:
         help="train nothing: write the last checkpoint's model",
     )
     made.add_argument("--no-counts", action="store_true", help="ship no counts beside the weights")
+    made.add_argument("--counts-for", type=Path, metavar="FOLDER", help="train nothing: count, "
+                      "and add the counts to a finished model, made elsewhere maybe")  # fmt: skip
     made.add_argument("--corpus", type=Path, metavar="FILE", help="what `infill-lsp corpus` wrote; "
                       "without it one is made in the work folder")  # fmt: skip
     with_sources(made, work)

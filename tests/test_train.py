@@ -15,14 +15,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
 from model import Canvas, Hole, ModelError  # noqa: E402
 from model.batches import Batches, loader  # noqa: E402
-from model.blending import add_evidence  # noqa: E402
 from model.examples import IGNORED, Examples, Mix, hole  # noqa: E402
 from model.load import card_of, load  # noqa: E402
 from model.muon import Muon, orthogonal  # noqa: E402
@@ -145,9 +143,8 @@ async def test_counts_are_added_to_a_model_and_fill_what_the_network_cannot(
     corpus = corpus_with_held_out(tmp_path / "corpus.jsonl")
     (made,) = (folder / "work").glob("counts-*.npz")  # those of the whole run know none of these
     made.unlink()
-    await asyncio.to_thread(
-        add_evidence, folder / "model", corpus, folder / "work", Console(quiet=True)
-    )
+    told = ["--counts-for", str(folder / "model"), "--corpus", str(corpus)]
+    assert await asyncio.to_thread(main, [*told, "--work", str(folder / "work")]) == 0
     before = "\ndef longest(rows):\n    best = []\n    "
     after = "\n        if len(row) > len(best):\n"
     denoiser = await asyncio.to_thread(load, str(folder / "model"))
