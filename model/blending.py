@@ -44,7 +44,9 @@ from model.tokens import BOS, EOS, Tokens
 # What gate and blend are fitted on; the other held-out packages are for measuring.
 FITTED_ON = frozenset({"pygorithm", "click", "anyio", "attr", "peewee"})
 GATE_LINES, BLEND_HOLES = 2500, 1000
-EACH = 40  # lines a file at most: more of few files would tell nothing new
+SECTION = "\n## Counts beside the weights\n"  # of the card
+TEXTS = 120  # of each package to fit on
+EACH = 40  # lines a text at most: more of few files would tell nothing new
 FILES = ("counts-1.npz", "counts-2.npz")  # two, so that each passes where files of 16 MB do not
 CONTEXTS = frozenset({"gaps", "far", "lengths", "seen", "kinds"})  # what goes into the first
 UNHEARD = -20.0
@@ -64,7 +66,7 @@ def add_evidence(folder: Path, corpus: Path, work: Path, console: Console) -> No
     tokens = Tokens.from_file(folder / "tokenizer.json")
     console.print(f"reading {corpus} for its code …")
     sources = list(read_corpus(corpus))
-    held_out = [it.text for it in sources if it.package in FITTED_ON]
+    held_out = balanced([it for it in sources if it.package in FITTED_ON])
     vocabulary = hashlib.sha256((folder / "tokenizer.json").read_bytes()).hexdigest()
     path = work / f"counts-{vocabulary[:12]}.npz"
     if path.exists():
@@ -79,20 +81,27 @@ def add_evidence(folder: Path, corpus: Path, work: Path, console: Console) -> No
     config |= {"counts": write_counts(folder, arrays), "blend": asdict(blend)}
     # What the proposals agree on is sure enough, though the network may have no idea of it.
     config["policy"]["threshold"] = round(0.9 * blend.share, 3)
-    with (folder / "README.md").open("a", encoding="utf-8") as card:
-        card.write(card_text(arrays, blend, len(held_out)))
+    card = folder / "README.md"
+    told, _, _ = card.read_text("utf-8").partition(SECTION)
+    card.write_text(told + card_text(arrays, blend), "utf-8")
     write_json(folder / "config.json", config)
 
 
-def card_text(arrays: dict[str, Any], blend: Blend, files: int) -> str:
-    return f"""
-## Counts beside the weights
+def balanced(sources: Sequence[Source]) -> list[str]:
+    """As many texts of each package, a small one's repeated: else the largest decides."""
+    chance = random.Random(0)
+    packages = sorted({it.package for it in sources})
+    groups = [[it.text for it in sources if it.package == package] for package in packages]
+    return [chance.choice(group) for group in groups for _ in range(TEXTS)]
 
+
+def card_text(arrays: dict[str, Any], blend: Blend) -> str:
+    return f"""{SECTION}
 `counts-*.npz` hold what followed {len(arrays["seen"]) / 1e6:.2f} M contexts in the code of the
 packages above, {len(arrays["tokens"]) / 1e6:.2f} M tokens in all: whatever at least {FEWEST}
 packages have in common. The weights of contexts against each other, and of counts against the
-network, were fitted on {files} files of {", ".join(sorted(FITTED_ON))}, which neither has seen. At
-a mask, {blend.share:.0%} of a token's probability comes from the counts.
+network, were fitted on code of {", ".join(sorted(FITTED_ON))}, which neither has seen. At a mask,
+{blend.share:.0%} of a token's probability comes from the counts.
 """
 
 
