@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-EXAMPLE := examples/stock.py
+EXAMPLE := examples/words.py
 
 .PHONY: help demo test check wheel bench editors
 
