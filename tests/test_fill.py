@@ -210,6 +210,18 @@ async def test_other_files_are_seen_where_they_may_be(
     await filled("x = ‸\n", denoiser, others=(other,), chosen=chosen)
     (canvas,) = denoiser.seen
     assert ("helper" in "".join(canvas.texts)) == seen
+    assert ("helper" in "".join(canvas.others)) == seen  # where it may be counted, too
+
+
+async def test_all_of_the_file_round_the_hole_may_be_counted_though_not_laid_out() -> None:
+    far = "".join(f"name{i} = {i}\r\n" for i in range(900))
+    denoiser = Scripted("1")
+    await filled(f"{far}x = ‸\r\n{far}", denoiser)
+    (canvas,) = denoiser.seen
+    before, after = canvas.wide
+    assert len(canvas.texts[0]) < len(before) == len(far.replace("\r", "")) + 4
+    assert before.endswith("\nx = ")
+    assert after == "\n" + far.replace("\r", "")
 
 
 async def test_what_the_model_is_unsure_of_is_not_shown() -> None:
