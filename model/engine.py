@@ -25,6 +25,11 @@ from model.network import Network
 from model.refine import Policy, step
 
 
+# Parameters: below, a step is so short that a team of threads on a busy machine mostly waits for its
+# last member. Six holes took 15 s with two threads beside two other programs, 2 s with one.
+SMALL = 20_000_000
+
+
 @dataclass(eq=False, slots=True)
 class Job:
     """A canvas in work. `wanted` turns false when its asker has gone: it is then not stepped."""
@@ -116,6 +121,8 @@ class Engine:
 
     def work(self) -> None:
         """The thread's life: take who came, step who is still wanted, sleep without them."""
+        if sum(parameter.numel() for parameter in self.network.parameters()) < SMALL:
+            torch.set_num_threads(1)  # this thread's own helpers; other threads keep theirs
         jobs: list[Job] = []
         while True:
             try:
