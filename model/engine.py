@@ -24,9 +24,8 @@ from model.evidence import Evidence
 from model.network import Network
 from model.refine import Policy, step
 
-
-# Parameters: below, a step is so short that a team of threads on a busy machine mostly waits for its
-# last member. Six holes took 15 s with two threads beside two other programs, 2 s with one.
+# Parameters: below, a step is so short that a team of threads on a busy machine mostly waits for
+# one of its own. Six holes took 15 s with two threads beside two other programs, 2 s with one.
 SMALL = 20_000_000
 
 

@@ -80,10 +80,12 @@ async def test_a_closed_engine_says_so(engine: Engine):
 
 
 async def test_closing_answers_those_who_wait():
+    many_steps = Start(line=400, context=100)  # more than there is time for before it is closed
     engine = Engine(
-        Card("tiny", "1", 100, 8), random_network(1), Letters(), start=START, policy=POLICY
-    )
-    drafts = engine.denoise(CANVAS)
+        Card("tiny", "1", 100, 400), random_network(1), Letters(), start=many_steps,
+        policy=Policy(threshold=1.0, cut=None),
+    )  # fmt: skip
+    drafts = engine.denoise(Canvas(("ab", "cd"), (Hole(2, 2, limit=400),)))
     await anext(drafts)
     engine.close()
     with pytest.raises(ModelError, match="closed"):
