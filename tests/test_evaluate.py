@@ -12,8 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from infill.evaluate import Answer, Answers, own_solution, pipeline, rows_of, scored_rows
+from infill.document import Document
+from infill.evaluate import (
+    Answer,
+    Answers,
+    answers_from,
+    own_solution,
+    pipeline,
+    rows_of,
+    scored_rows,
+)
 from infill.figures import Row, at_gate, report_of, rows_in
+from infill.fill import fill_at
+from infill.memory import Memory
 from infill.sandbox import outcome_of
 from infill.settings import Settings
 from infill.source import InputError
@@ -129,7 +140,12 @@ async def test_the_gate_decides_as_the_pipeline_does() -> None:
     sure, unsure = Scripted("a + b", confidence=0.8), Scripted("a - b", confidence=0.4)
     opened = [await rows_of([ADD], pipeline(it, SETTINGS)) for it in (sure, unsure)]
     gated = replace(SETTINGS, min_confidence=0.8)
-    shown = [await rows_of([ADD], pipeline(it, gated)) for it in (sure, unsure)]
+    text, (place,) = ADD.place
+    document = Document(None, "python", text)
+    shown: list[list[Row]] = []
+    for denoiser in (sure, unsure):  # as an editor asks by itself; who is asked has no gate
+        fill = await fill_at(document, place, denoiser=denoiser, settings=gated, memory=Memory())
+        shown.append(scored_rows(ADD, answers_from(document, [fill], 0.0)))
     for (row,), (wanted,) in zip(opened, shown, strict=True):
         found = at_gate(row, 0.8)
         assert (found.text, found.reason, found.passed, found.parses) == (
