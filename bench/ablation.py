@@ -28,7 +28,7 @@ from infill.figures import report_of
 from infill.settings import Settings
 from infill.suite import tasks_in
 from model.counts import arrays_from
-from model.lexicon import FAMILIES, PLAIN, SHAPE
+from model.lexicon import FAMILIES, PLAIN
 from model.load import BUNDLED, load
 from model.mixture import EXPERTS, TABLES
 
@@ -80,7 +80,6 @@ VARIANTS: dict[str, Change] = {
     "no contexts of words and lines": silenced(*CONTEXTS, TABLES),
     "no judgement by names": nothing,
 }
-assert len(CONTEXTS) > len(SHAPE)
 
 
 def main() -> None:

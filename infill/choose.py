@@ -94,8 +94,7 @@ def with_own(rivals: Sequence[Rival], written: Sequence[Piece]) -> Sequence[Riva
     if not own.strip() or own in {rival.text for rival in rivals}:
         return rivals
     surely = math.prod(piece.confidence for piece in written)
-    left = max(HARDLY, 1.0 - sum(rival.probability for rival in rivals))
-    return (*rivals, Rival(own, left * surely))
+    return (*rivals, Rival(own, left_over(rivals) * surely))
 
 
 def weighed_from(
@@ -120,8 +119,11 @@ def weighed_from(
 
 def none_of(rivals: Sequence[Rival]) -> Weighed:
     """That none of them is right, as if it were a text."""
-    left = max(HARDLY, 1.0 - sum(rival.probability for rival in rivals))
-    return Weighed("", (math.log(left), *astuple(Sense()), 1.0))
+    return Weighed("", (math.log(left_over(rivals)), *astuple(Sense()), 1.0))
+
+
+def left_over(rivals: Sequence[Rival]) -> float:
+    return max(HARDLY, 1.0 - sum(rival.probability for rival in rivals))
 
 
 def sense_at(text: str, hole: Hole, document: Document, around: Surroundings) -> Sense:

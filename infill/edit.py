@@ -12,6 +12,8 @@ from infill.document import Document
 from infill.strict import refused_at
 from infill.syntax import errors_in
 
+Span = tuple[int, int]
+
 
 @dataclass(frozen=True, slots=True)
 class Edit:
@@ -42,14 +44,18 @@ def worse_with(edits: Sequence[Edit], document: Document) -> bool:
         ranges.append((at.start, at.start + len(edit.text)))
         moved += len(edit.text) - (edit.end - edit.start)
     after, before = (errors_in(it.text, it.language) for it in (filled, document))
-    if after and before is not None:
-        spread = sum(b - a for a, b in after) - sum(b - a for a, b in before)
-        inside = any(start <= a < b <= end for start, end in ranges for a, b in after)
-        if len(after) > len(before) or spread > sum(b - a for a, b in ranges) or inside:
-            return True
+    if after and before is not None and more_broken(after, before, ranges):
+        return True
     if document.language != "python" or before:
         return False
     return refused_at(filled.text, document.text, ranges[0][0], ranges[-1][1]) is not None
+
+
+def more_broken(after: Sequence[Span], before: Sequence[Span], written: Sequence[Span]) -> bool:
+    """Whether the errors `after` are worse than those `before`, with text written at `written`."""
+    spread = sum(b - a for a, b in after) - sum(b - a for a, b in before)
+    inside = any(start <= a < b <= end for start, end in written for a, b in after)
+    return len(after) > len(before) or spread > sum(b - a for a, b in written) or inside
 
 
 def line_end_of(text: str) -> str:

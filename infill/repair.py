@@ -12,13 +12,13 @@ from functools import partial
 from infill.answer import Answer, Watch, answer_to
 from infill.aside import aside
 from infill.document import Document
+from infill.edit import Span, more_broken
 from infill.reason import Reason
 from infill.strict import refused_at
 from infill.syntax import errors_in
 from infill.tidy import tidy
 from model.canvas import Canvas, Denoiser, Hole
 
-Span = tuple[int, int]
 HALF, ALL = 0.5, 1.0  # a light touch first: mostly one token is wrong
 
 
@@ -93,18 +93,12 @@ def offence(text: str, hole: Hole, document: Document) -> Span | None:
     filled = document.text[: hole.start] + text + document.text[hole.end :]
     after, before = (errors_in(it, document.language) for it in (filled, document.text))
     end = hole.start + len(text)
-    if after and before is not None and _worse(after, before, hole.start, end):
+    if after and before is not None and more_broken(after, before, [(hole.start, end)]):
         return _stretch(after, text, hole.start)
     if document.language == "python" and not before:
         at = refused_at(filled, document.text, hole.start, end)
         return None if at is None else _line_of(text, at - hole.start)
     return None
-
-
-def _worse(after: tuple[Span, ...], before: tuple[Span, ...], start: int, end: int) -> bool:
-    spread = sum(b - a for a, b in after) - sum(b - a for a, b in before)
-    inside = any(start <= a < b <= end for a, b in after)
-    return len(after) > len(before) or spread > end - start or inside
 
 
 def _stretch(errors: tuple[Span, ...], text: str, start: int) -> Span:

@@ -25,14 +25,14 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from model.board import Board, Start
+from model.board import Board
 from model.canvas import Canvas, Hole
 from model.codeonly import code_of
 from model.corpus import Source, read_corpus
 from model.counting import FEWEST, Cut, count, cuts, fit_gate, frequency_of
 from model.counts import Ints, arrays_from, packed
 from model.engine import Engine
-from model.evidence import Blend, Candidates
+from model.evidence import UNHEARD, Blend, Candidates
 from model.lexicon import Lexicon
 from model.mixture import EXPERTS, FEATURES, Gate, Shipped, arrays_of, shipped_from
 from model.proposals import Proposer
@@ -49,7 +49,6 @@ TEXTS = 120  # of each package to fit on
 EACH = 40  # lines a text at most: more of few files would tell nothing new
 FILES = ("counts-1.npz", "counts-2.npz")  # two, so that each passes where files of 16 MB do not
 CONTEXTS = frozenset({"gaps", "far", "lengths", "seen", "kinds"})  # what goes into the first
-UNHEARD = -20.0
 
 
 def add_evidence(folder: Path, corpus: Path, work: Path, console: Console) -> None:
@@ -214,7 +213,7 @@ def weigh(engine: Engine, proposer: Proposer, before: str, gold: str, after: str
     hole = Hole(len(before), len(before), limit=48)
     near = 6 * engine.start.context
     canvas = Canvas((before[-near:], after[:near]), (hole,), (before, after))
-    board = Board(canvas, engine.vocabulary, Start(**asdict(engine.start)))
+    board = Board(canvas, engine.vocabulary, engine.start)
     candidates = Candidates.of(proposer.proposals(before, after), board, hole.limit)
     if not candidates.proposals:
         return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,13 +44,12 @@ from model.mixture import (
     Shipped,
     inputs_of,
 )
+from model.proposals import Encode
 
 SOFTENED = 0.75  # a package's counts to this power: what one repeats a thousand times is its own
 FEWEST = 3  # packages: what fewer have is no idiom
 MOST = 96  # tokens after a context: the rest are as good as without it
 HIDDEN = 48  # of the gate's inner layer
-
-Encode = Callable[[str], list[int]]
 
 
 def count(packages: Iterable[Ints], lexicon: Lexicon, *, fewest: int = FEWEST) -> Counts:
@@ -89,7 +88,8 @@ def grams_by_family(row: Ints, lexicon: Lexicon) -> Iterator[Hashes]:
 def summed(grams: Hashes, weights: Floats, fewest: int) -> tuple[Hashes, Floats, NDArray[np.bool_]]:
     """The different grams, their weights, and which are worth keeping."""
     order = np.argsort(grams, kind="stable")
-    grams, firsts = firsts_of(grams[order])
+    grams = grams[order]
+    firsts = firsts_of(grams)
     weights = add_from(weights[order], firsts)
     packages = np.diff(np.append(firsts, len(grams)))
     grams = grams[firsts]
@@ -97,7 +97,8 @@ def summed(grams: Hashes, weights: Floats, fewest: int) -> tuple[Hashes, Floats,
     # Of the kept those first that weigh most, at most so many a context.
     at = np.flatnonzero(keep)
     at = at[np.lexsort((-weights[at], grams[at] >> np.uint64(16)))]
-    contexts, starts = firsts_of(grams[at] >> np.uint64(16))
+    contexts = grams[at] >> np.uint64(16)
+    starts = firsts_of(contexts)
     rank = np.arange(len(contexts)) - np.repeat(starts, np.diff(np.append(starts, len(contexts))))
     keep[at[rank >= MOST]] = False
     return grams, weights, keep

@@ -51,23 +51,16 @@ def grams_of(contexts: Hashes, tokens: NDArray[Any]) -> Hashes:
     return (contexts << np.uint64(16)) | tokens.astype(np.uint64)
 
 
-def sums_of(grams: Hashes, weights: Floats) -> tuple[Hashes, Floats]:
-    """The different grams in rising order, and the sum of the weights of each."""
-    order = np.argsort(grams, kind="stable")
-    grams, firsts = firsts_of(grams[order])
-    return grams[firsts], add_from(weights[order], firsts)
-
-
 def different(grams: Hashes) -> tuple[Hashes, Floats]:
     """The different grams in rising order, and how many there are of each."""
-    grams, firsts = firsts_of(np.sort(grams))
+    grams = np.sort(grams)
+    firsts = firsts_of(grams)
     return grams[firsts], np.diff(np.append(firsts, len(grams))).astype(np.float32)
 
 
-def firsts_of(rising: Hashes) -> tuple[Hashes, Ints]:
-    if not len(rising):
-        return rising, np.zeros(0, np.int64)
-    return rising, np.flatnonzero(np.concatenate(([True], rising[1:] != rising[:-1])))
+def firsts_of(rising: Hashes) -> Ints:
+    """Where each different value first stands."""
+    return np.flatnonzero(np.concatenate(([len(rising) > 0], rising[1:] != rising[:-1])))
 
 
 def add_from(weights: Floats, firsts: Ints) -> Floats:
@@ -85,7 +78,7 @@ def table_of(
     (a mark, see `lexicon.COPY`) and so does not count among them. Only grams of `keep` go in, but
     all of them make up the shares."""
     contexts = grams >> np.uint64(16)
-    contexts, firsts = firsts_of(contexts)
+    firsts = firsts_of(contexts)
     tokens = (grams & np.uint64(0xFFFF)).astype(np.uint16)
     real = np.ones(len(grams), bool) if unseen is None else tokens != unseen
     totals = add_from(np.where(real, weights, 0).astype(np.float32), firsts)

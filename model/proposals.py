@@ -107,7 +107,6 @@ class Proposer:
         self.bytes_of = bytes_of
         self.encode = encode
         self.width = width or Width()
-        self.no_text = np.array([not text for text in bytes_of])
         self.fitting = lru_cache(maxsize=512)(self.fits)
 
     def fits(self, rest: bytes, multiline: bool) -> NDArray[np.bool_]:
