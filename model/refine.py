@@ -1,7 +1,8 @@
 """The refinement loop: boards in, a forward, sure tokens committed, drafts out; again until done.
 
-KV-free: each step is one full bidirectional forward over every board and nothing but the boards is
-carried over. So boards may join and leave between any two steps, and a draft is always at hand.
+KV-free: each step is one full bidirectional forward over every board. Nothing is carried over but
+the boards, and the evidence gathered for each before its first step. So boards may join and leave
+between any two steps, and a draft is always at hand.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
