@@ -22,7 +22,7 @@ from model.tokens import DELETE, Tokens
 
 Loss = Callable[[Network, Batch], torch.Tensor]
 
-EXAM = 128  # held-out examples
+EXAM = 384  # held-out examples
 
 
 def loss_of(network: Network, batch: Batch) -> torch.Tensor:

@@ -27,7 +27,7 @@ from model.checkpoint import CheckpointError, last_saved
 from model.sources import pins
 
 SHARD_BYTES = 15_000_000  # a shard must pass where files of 16 MB do not
-CONTEXT_TOKENS = 256
+LONGEST_LINE = 32  # tokens of an example that are not the hole's surroundings
 
 DIFFUSION = "masked text-diffusion model"
 
@@ -113,14 +113,15 @@ def config_from(
     saved: dict[str, Any], facts: dict[str, Any], shards: dict[str, str]
 ) -> dict[str, Any]:
     causal = saved["shape"].get("causal", False)
+    context = saved["plan"]["length"] - LONGEST_LINE
     a_token = facts["characters"] / facts["tokens"]["train"]  # characters
     return {
         "name": f"infill-python-{saved['plan']['size']}{'-twin' if causal else ''}",
         "family": "twin" if causal else "masked",
         "shape": saved["shape"],
-        "start": {"line": 16, "block": 48, "context": CONTEXT_TOKENS},
+        "start": {"line": 16, "block": 48, "context": context},
         "policy": {"threshold": 0.9, "cut": 0.6, "block": 32},
-        "context_chars": int(CONTEXT_TOKENS * a_token),
+        "context_chars": int(context * a_token),
         "hole_limit": 96,
         "languages": ["python"],
         "shards": shards,
@@ -205,7 +206,7 @@ Not learnt from, to measure on: {held_out}. Evaluation suites kept out by conten
 It is very small and was trained for very little time; it knows Python only, and in the manner of
 the packages above. Do not expect it to write logic. The weights are under the project's licence,
 Apache-2.0; they can be made anew with
-`infill-lsp train --size {plan["size"]} --minutes {plan["minutes"]:g} --batch {plan["batch"]}`.
+`{command_for(plan)}`.
 """
 
 
@@ -213,7 +214,24 @@ def finished(saved: dict[str, Any]) -> bool:
     """Whether the rates have fallen to zero, by the plan or by `--finish`."""
     state = saved["state"]
     ending = state.get("ending")
-    return state["seconds"] >= (ending["stop"] if ending else saved["plan"]["minutes"] * 60)
+    if ending:
+        return state["seconds"] >= ending["stop"]
+    plan = saved["plan"]
+    if plan.get("tokens"):
+        return state["tokens"] >= plan["tokens"]
+    return state["seconds"] >= plan["minutes"] * 60
+
+
+def command_for(plan: dict[str, Any]) -> str:
+    """What makes such a model again; what is usual is left out."""
+    unit = "tokens" if plan.get("tokens") else "minutes"
+    mix = "".join(f" {name}={share:g}" for name, share in plan.get("mix", {}).items())
+    return (
+        f"infill-lsp train --size {plan['size']} --{unit} {plan[unit]:g} --batch {plan['batch']} "
+        f"--length {plan['length']} --optimiser {plan.get('optimiser', 'muon')} "
+        f"--matrix-rate {plan['matrix_rate']:g} --other-rate {plan['other_rate']:g}"
+        f"{' --mix' + mix if mix else ''}{' --twin' if plan.get('twin') else ''}"
+    )
 
 
 def licences_told(facts: dict[str, Any]) -> str:

@@ -2,8 +2,9 @@
 
 Four stages, each kept in the work folder and taken up where it was left: the corpus as token ids,
 the network's checkpoints, the finished folder of weights, curves and card, and the counts beside
-the weights. Time is the budget: the learning rate follows the share of the minutes spent, so a run
-stopped and resumed ends as planned.
+the weights. The budget is time, or tokens where a run is to be made again elsewhere or compared:
+the learning rate follows the share of it that is spent, so a run stopped and resumed ends as
+planned.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -19,7 +20,8 @@ import signal
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +33,7 @@ from model.batches import Batch, Batches, Draws, loader, on
 from model.blending import add_evidence
 from model.checkpoint import CheckpointError, last_saved, save
 from model.corpus import gathered, places_in, with_sources, write_corpus
-from model.examples import Examples
+from model.examples import Examples, Mix
 from model.muon import Muon
 from model.network import Network, Shape
 from model.objective import Exam, Loss, fastest, loss_of
@@ -51,6 +53,7 @@ SIZES = {
 BUNDLED = Path(__file__).parent / "bundled"
 WARM_UP = 100  # steps from nothing to the full rates, after a fresh start of the optimisers
 SAVED_EVERY = 60.0  # seconds: so much is lost at most when the machine goes away
+NOTED_EVERY = 0.02  # of the run: a point of its curves
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +67,20 @@ class Plan:
 
     size: str = "2m"
     minutes: float = 66.0
+    tokens: float = 0  # the budget in place of the minutes, where it is given
     length: int = 288  # tokens an example
     batch: int = 12  # examples a step
-    matrix_rate: float = 4e-3  # Muon's, for the matrices of the blocks
+    optimiser: str = "muon"  # for the matrices of the blocks; or "adamw"
+    matrix_rate: float = 4e-3  # that optimiser's
     other_rate: float = 3e-3  # AdamW's, for embeddings and norms
     decay: float = 0.3  # the share of the run in which the rates fall to zero
     seed: int = 0
     twin: bool = False  # left to right, see `model/twin.py`
+    mix: dict[str, float] = field(default_factory=dict[str, float])  # where not `Mix`'s own
+
+    def spent(self, seconds: float, tokens: float) -> float:
+        """The share of the run that lies behind, 1 at its end."""
+        return tokens / self.tokens if self.tokens else seconds / (self.minutes * 60)
 
 
 # The two large ones are for a GPU. Their steps take 40 times as many tokens, and would bear higher
@@ -81,6 +91,10 @@ PLANS = {
     "10m": Plan("10m", minutes=25, batch=512),
     "20m": Plan("20m", minutes=25, batch=512, matrix_rate=3e-3),
 }
+
+
+TOLD = ("minutes", "tokens", "length", "batch", "optimiser", "matrix_rate", "other_rate", "seed",
+        "twin")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +160,8 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--size", choices=SIZES, default=Plan().size)
     made.add_argument("--minutes", type=float, help="time spent on steps, over all commands")
+    made.add_argument("--tokens", type=float, metavar="N", help="train on so many tokens (65e6, "
+                      "say) in place of so many minutes: the same run on any machine")  # fmt: skip
     made.add_argument("--slice", type=float, metavar="MINUTES", help="end this command after so "
                       "many minutes, all told; the same command then goes on")  # fmt: skip
     made.add_argument("--finish", type=float, metavar="MINUTES", help="let the rates fall to zero "
@@ -154,9 +170,14 @@ def parser() -> argparse.ArgumentParser:
                       "weights and vocabulary of a model that this trainer wrote, and go on where "
                       "its run was; only where there is no checkpoint yet")  # fmt: skip
     made.add_argument("--batch", type=int, help="examples a step")
+    made.add_argument("--length", type=int, help="tokens an example; the finished model sees 32 "
+                      "fewer around a hole")  # fmt: skip
     made.add_argument("--vocab", type=int, help="tokens in the vocabulary")
-    made.add_argument("--matrix-rate", type=float, help="Muon's rate")
-    made.add_argument("--other-rate", type=float, help="AdamW's rate")
+    made.add_argument("--optimiser", choices=("muon", "adamw"), help="for the blocks' matrices")
+    made.add_argument("--matrix-rate", type=float, help="its rate")
+    made.add_argument("--other-rate", type=float, help="that of AdamW for all the rest")
+    made.add_argument("--mix", nargs="+", type=share_of_mix, metavar="NAME=SHARE", help="how "
+                      "examples are made, where not as in model/examples.py's `Mix`")  # fmt: skip
     made.add_argument("--seed", type=int, default=Plan().seed)
     made.add_argument("--twin", action="store_true", help="train the left-to-right network that "
                       "diffusion is held against, see bench/twin.py")  # fmt: skip
@@ -186,12 +207,19 @@ def parser() -> argparse.ArgumentParser:
 
 def plan_of(options: argparse.Namespace) -> Plan:
     usual = PLANS[options.size]
-    told = {
-        name: value
-        for name in ("minutes", "batch", "matrix_rate", "other_rate", "seed", "twin")
-        if (value := getattr(options, name)) is not None
-    }
-    return dataclasses.replace(usual, **told)
+    told = {name: value for name in TOLD if (value := getattr(options, name)) is not None}
+    return dataclasses.replace(usual, **told, mix=dict(options.mix or ()))
+
+
+def share_of_mix(argument: str) -> tuple[str, float]:
+    name, _, value = argument.partition("=")
+    known = {field.name: field.type for field in dataclasses.fields(Mix)}
+    if name not in known:
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(known)}")
+    try:
+        return name, int(value) if known[name] == "int" else float(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{name} wants a number, not {value!r}") from error
 
 
 def corpus_for(options: argparse.Namespace, console: Console) -> Path:
@@ -218,10 +246,11 @@ class Run:
         self.network = Network(self.shape).to(device)
         self.optimisers = optimisers_for(self.network, plan)
         self.vocabulary = tokens
-        self.examples: Draws = (Reading if plan.twin else Examples)(tokens, plan.length)
+        mix = dataclasses.replace(Mix(), **plan.mix)  # pyright: ignore[reportArgumentType]
+        self.examples: Draws = (Reading if plan.twin else Examples)(tokens, plan.length, mix)
         self.step = self.tokens = 0
         self.seconds = 0.0
-        self.planned = plan.minutes  # by the run so far; only its end may be asked for now
+        self.planned = plan  # by the run so far; only its end may be asked for now
         self.warm_from = 0  # the step at which the optimisers were fresh
         self.log: list[dict[str, float]] = []
         self.ending: Finish | None = None
@@ -246,7 +275,7 @@ class Run:
             state = saved["state"]
             self.step, self.tokens, self.seconds = state["step"], state["tokens"], state["seconds"]
             self.log = state["log"]
-            self.planned = saved["plan"]["minutes"]
+            self.planned = Plan(**saved["plan"])
             self.warm_from = max(self.warm_from, state.get("warm_from", 0))
             self.ending = Finish(**state["ending"]) if state.get("ending") else None
         except (RuntimeError, ValueError, KeyError) as error:
@@ -256,9 +285,9 @@ class Run:
             ) from error
 
     def train(self, finish: float | None, until: float) -> None:
-        """Trains until the plan's minutes are spent, or until that moment of the clock."""
+        """Trains until the plan's budget is spent, or until that moment of the clock."""
         self.end_within(finish)
-        if self.seconds >= self.budget:
+        if self.share >= 1:
             return
         rows = self.work / "train.npy"
         drawn = iter(loader(
@@ -267,35 +296,37 @@ class Run:
         batches = on(self.device, drawn)
         batch = next(batches)
         loss = loss_of if self.eager else fastest(self.network, batch, self.console)
-        exam = Exam(self.examples, self.vocabulary, np.load(self.work / "heldout.npy"), self.device)
+        exam = Exam(self.exam_draws(), self.vocabulary, np.load(self.work / "heldout.npy"),
+                    self.device)  # fmt: skip
         losses: list[torch.Tensor] = []
         last_note = last_save = time.monotonic()
+        noted = saved = self.share
         with asked_to_stop() as asked, progress_bar(self.console) as bar:
-            task = bar.add_task("training", total=self.budget, note="")
-            while self.seconds < self.budget and not asked and time.monotonic() < until:
+            task = bar.add_task("training", total=1.0, note="")
+            while self.share < 1 and not asked and time.monotonic() < until:
                 began = time.monotonic()
                 losses.append(self.learn(loss, batch))
                 batch = next(batches)
                 self.seconds += time.monotonic() - began
-                if time.monotonic() - last_note > max(60, self.budget / 100):
+                if self.share - noted > NOTED_EVERY and time.monotonic() - last_note > 30:
                     self.note(losses, exam)
-                    last_note = time.monotonic()
-                if time.monotonic() - last_save > min(SAVED_EVERY, self.budget / 20):
+                    last_note, noted = time.monotonic(), self.share
+                if time.monotonic() - last_save > SAVED_EVERY or self.share - saved > 0.05:
                     self.save_or_tell(losses)
-                    last_save = time.monotonic()
+                    last_save, saved = time.monotonic(), self.share
                 shown = f"loss {self.log[-1]['loss']:.3f}  " if self.log else ""
                 speed = self.tokens / max(self.seconds, 1)
-                bar.update(task, completed=self.seconds,
+                bar.update(task, completed=self.share,
                            note=f"step {self.step:,}  {shown}{speed:,.0f} tokens/s")  # fmt: skip
         if losses:
             self.note(losses, exam)
         self.save()
         if asked:
             raise TrainingError(f"asked to stop; the same command goes on from {self.work}")
-        if self.seconds < self.budget:
+        if self.share < 1:
             self.console.print(
-                f"{self.seconds / 60:.1f} of {self.budget / 60:.1f} minutes are done; the same "
-                "command goes on, --finish ends the run sooner"
+                f"{self.share:.0%} of the run are done after {self.seconds / 60:.1f} minutes; the "
+                "same command goes on, --finish ends the run sooner"
             )
 
     def learn(self, loss: Loss, batch: Batch) -> torch.Tensor:
@@ -315,16 +346,27 @@ class Run:
         self.tokens += batch.ids.numel()
         return told.detach()
 
+    def exam_draws(self) -> Draws:
+        """One hole an example, whatever the mix, so that mixes and lengths can be compared."""
+        if self.plan.twin:
+            return self.examples
+        mix = dataclasses.replace(Mix(), scattered=0.0, holes=2)
+        return Examples(self.vocabulary, self.plan.length, mix)
+
     @property
-    def budget(self) -> float:
-        return self.ending.stop if self.ending else self.plan.minutes * 60
+    def share(self) -> float:
+        """Of the run, or of its end that was asked for."""
+        if self.ending is None:
+            return self.plan.spent(self.seconds, self.tokens)
+        start, stop = self.ending.start, self.ending.stop
+        return (self.seconds - start) / (stop - start) if stop > start else 1.0
 
     def end_within(self, minutes: float | None) -> None:
         """An end that was begun is gone on with; without `--finish` the plan holds again."""
         if minutes is None:
             self.ending = None
         elif self.ending is None:
-            factor = falling(self.seconds / (self.planned * 60), self.plan.decay)
+            factor = falling(self.planned.spent(self.seconds, self.tokens), self.plan.decay)
             more = minutes * 60 if factor > 0 else 0  # at zero the rates have fallen already
             self.ending = Finish(self.seconds, self.seconds + more, factor)
 
@@ -332,9 +374,8 @@ class Run:
         """What the full rates are multiplied by: warm-up, flat, then a linear fall to zero."""
         warm = min(1.0, (self.step - self.warm_from + 1) / WARM_UP)
         if self.ending is None:
-            return warm * falling(self.seconds / self.budget, self.plan.decay)
-        left = (self.ending.stop - self.seconds) / (self.ending.stop - self.ending.start)
-        return warm * self.ending.factor * max(0.0, left)
+            return warm * falling(self.share, self.plan.decay)
+        return warm * self.ending.factor * max(0.0, 1 - self.share)
 
     def note(self, losses: list[torch.Tensor], exam: Exam) -> None:
         """Writes a line of the log. Raises `TrainingError` when the losses went astray."""
@@ -395,13 +436,15 @@ def falling(share: float, decay: float) -> float:
 
 
 def optimisers_for(network: Network, plan: Plan) -> tuple[torch.optim.Optimizer, ...]:
-    """Muon for the matrices inside the blocks, AdamW for embeddings and norms (Jordan 2024)."""
+    """Muon for the matrices inside the blocks, AdamW for embeddings and norms (Jordan 2024); or
+    AdamW for both, each with its own rate."""
     matrices = [p for n, p in network.named_parameters() if p.dim() == 2 and ".layers." in n]
     inside = set(map(id, matrices))
     others = [p for p in network.parameters() if id(p) not in inside]
-    adam = torch.optim.AdamW(
-        others, lr=plan.other_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=others[0].is_cuda
-    )
+    adamw = partial(torch.optim.AdamW, betas=(0.9, 0.95), fused=others[0].is_cuda)
+    adam = adamw(others, lr=plan.other_rate, weight_decay=0.0)
+    if plan.optimiser == "adamw":
+        return adamw(matrices, lr=plan.matrix_rate, weight_decay=0.05), adam
     return Muon(matrices, lr=plan.matrix_rate, weight_decay=0.05), adam
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.examples import IGNORED, SPARE, Examples
+from model.examples import IGNORED, SPARE, Examples, Mix
 from model.network import Network
 from model.tokens import DELETE, EXPAND, MASK, PAD, Tokens
 
@@ -32,9 +32,9 @@ class Reading:
     """Examples of `length` tokens: prefix, suffix and middle of a window, and for each token the
     next one as its label. Unlike a masked network's, nearly all of its tokens are labelled."""
 
-    def __init__(self, tokens: Tokens, length: int) -> None:
+    def __init__(self, tokens: Tokens, length: int, mix: Mix | None = None) -> None:
         self.length = length
-        self.holes = Examples(tokens, length)  # for the same holes
+        self.holes = Examples(tokens, length, mix)  # for the same holes
 
     def draw(
         self, row: np.ndarray, count: int, rng: np.random.Generator

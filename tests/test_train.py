@@ -236,8 +236,49 @@ def test_a_slice_ends_early_with_a_model_and_says_how_to_go_on(
 ):
     folder = copied(trained, tmp_path)
     assert main(arguments(folder, 5, "--slice", "0.03")) == 0
-    assert "of 5.0 minutes are done" in words(capsys)
+    assert "of the run are done after" in words(capsys)
     assert "not at its end" in (folder / "model" / "README.md").read_text()
+
+
+def test_a_run_by_tokens_ends_as_if_it_had_not_been_stopped(trained: Path, tmp_path: Path):
+    rows = copied(trained, tmp_path / "rows") / "work"
+    ends: list[dict[str, torch.Tensor]] = []
+    reached: list[int] = []
+    for name, slices in (("whole", (None,)), ("parts", ("0.03", "0.03", None))):
+        folder = tmp_path / name
+        (folder / "work").mkdir(parents=True)
+        for path in ("corpus.json", "corpus.jsonl", "tokenizer.json", "train.npy", "heldout.npy"):
+            (folder / "work" / path).symlink_to(rows / path)
+        for part in slices:
+            told = ["--tokens", "90e3", "--no-export", *(["--slice", part] if part else [])]
+            assert main(arguments(folder, 1, *told)) == 0
+            reached.append(steps(folder))
+        saved = torch.load(folder / "work" / "checkpoint.pt")
+        assert 90_000 <= saved["state"]["tokens"] < 90_000 + 4 * 288
+        assert saved["state"]["seconds"] > 0
+        ends.append(saved["network"])
+    assert reached[1] < reached[0] == reached[-1]
+    for one, other in zip(*(end.values() for end in ends), strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
+def test_other_optimisers_lengths_and_mixes_are_written_on_the_card(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    folder = copied(trained, tmp_path)
+    for path in (folder / "work").glob("checkpoint*"):
+        path.unlink()
+    other = ("--optimiser", "adamw", "--length", "160", "--mix", "holes=4", "lines=0.7")
+    assert main(arguments(folder, 0.02, *other, "--no-counts")) == 0
+    card = (folder / "model" / "README.md").read_text()
+    assert "--length 160 --optimiser adamw" in card
+    assert "--mix holes=4 lines=0.7" in card
+    config = json.loads((folder / "model" / "config.json").read_text())
+    assert config["start"]["context"] == 128
+    for wrong, said in (("hole=4", "'hole' is none of"), ("holes=many", "wants a number")):
+        with pytest.raises(SystemExit):
+            main(arguments(folder, 1, "--mix", wrong))
+        assert said in words(capsys)
 
 
 def test_a_run_goes_on_elsewhere_from_the_model_it_wrote(
