@@ -1,0 +1,217 @@
+"""What is known of published networks of the masked family: one row each, and rows from settings.
+
+The rows are in `catalog.toml`. It knows no weights on disk and no torch: only facts that were
+published, and what of them this project has verified.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from difflib import get_close_matches
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from model.canvas import ModelError
+
+DATA = Path(__file__).with_suffix(".toml")
+LAYOUTS = ("qwen2", "qwen3", "llada")  # whose names the weights carry
+LENGTHS = ("grow", "choose")
+ORDERS = ("confidence", "entropy")
+
+Token = int | str  # an id, or the token's text where its id is only in the tokenizer's files
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the authors sample; temperature 0 is the likeliest token."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    order: str = "confidence"  # which mask is committed first: surest token, or least entropy
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A network: what cannot be read from its files, and what one wants to know before fetching.
+
+    Special ids are written in full; `around` says whether `bos` and `eos` stand around what the
+    network sees. `length` is "grow" where it has tokens to expand and delete, "choose" where a
+    length must be chosen for it; `masks` is what a hole starts with, `limit` what it may grow to.
+    """
+
+    id: str
+    layout: str
+    mask: Token
+    shift: bool  # the token at position i is read from row i-1
+    context: int  # tokens it was trained on at once
+    revision: str = ""  # the commit that was looked at; empty: none was, "main" is whatever it is
+    licence: str = "unknown"
+    limits: str = ""  # of the licence, in a sentence
+    bytes: int = 0  # of the weights as published (bfloat16), by arithmetic from the shape
+    family: str = "masked"
+    bos: Token | None = None
+    eos: Token | None = None
+    expand: Token | None = None
+    delete: Token | None = None
+    banned: tuple[Token, ...] = ()  # never written; all other special tokens are banned anyway
+    around: bool = False
+    length: str = "choose"
+    masks: int = 16
+    limit: int = 128
+    sampling: Sampling = field(default_factory=Sampling)
+    verified: str = "nothing"  # in a sentence: what, and how
+
+    @property
+    def pinned(self) -> bool:
+        return bool(self.revision)
+
+
+def row_of(name: str) -> Row | None:
+    """The row of a hub id; the part behind the slash is enough. None where none is known."""
+    wanted = name.casefold()
+    for row in known():
+        full = row.id.casefold()
+        if wanted in (full, full.partition("/")[2]):
+            return row
+    return None
+
+
+@lru_cache
+def known() -> tuple[Row, ...]:
+    """All rows, in the order of the file."""
+    data = tomllib.loads(DATA.read_text("utf-8"))
+    return tuple(row_from(mapping) for mapping in data["network"])
+
+
+def row_from(mapping: Mapping[str, Any], base: Row | None = None) -> Row:
+    """A row from keys of the same names, for a network of a known shape that has no row yet.
+
+    `base` gives what the mapping does not say. Raises `ModelError` that names every key amiss.
+    """
+    about = str(mapping.get("id") or (base.id if base else "the network"))
+    complaints = [unknown(key) for key in mapping if key not in KINDS]
+    given = {key: value for key, value in mapping.items() if key in KINDS}
+    complaints += [
+        f"{key!r} must be {KINDS[key].wanted}, not {value!r}"
+        for key, value in given.items()
+        if not KINDS[key].fits(value)
+    ]
+    values: dict[str, Any] = {} if base is None else {f.name: getattr(base, f.name) for f in WHOLE}
+    values |= given
+    if lacking := [key for key in REQUIRED if key not in values]:
+        complaints.append(
+            f"{', '.join(map(repr, lacking))} {'is' if len(lacking) == 1 else 'are'} missing "
+            f"(needed are {', '.join(REQUIRED)})"
+        )
+    if not complaints:
+        complaints += contradictions(values)
+    if complaints:
+        raise ModelError(f"the keys of {about} cannot be used: {'; '.join(complaints)}")
+    values["banned"] = tuple(values.get("banned", ()))
+    sampling = values.get("sampling", Sampling())
+    if not isinstance(sampling, Sampling):
+        values["sampling"] = Sampling(**sampling)
+    if "length" not in given and base is None and values.get("expand") is not None:
+        values["length"] = "grow"
+    return Row(**values)
+
+
+def unknown(key: str) -> str:
+    near = get_close_matches(key, KINDS, 1)
+    return f"{key!r} is unknown" + (
+        f" (did you mean {near[0]!r}?)" if near else f" (known are {', '.join(sorted(KINDS))})"
+    )
+
+
+def contradictions(values: Mapping[str, Any]) -> list[str]:
+    found: list[str] = []
+    tokens = {key: values.get(key) for key in ("bos", "eos", "expand", "delete")}
+    if values.get("around") and tokens["bos"] is None and tokens["eos"] is None:
+        found.append("'around' needs 'bos' or 'eos'")
+    if (tokens["expand"] is None) != (tokens["delete"] is None):
+        found.append("'expand' and 'delete' come together")
+    if values.get("length") == "grow" and tokens["expand"] is None:
+        found.append("length 'grow' needs 'expand' and 'delete'")
+    if values["mask"] in tokens.values():
+        found.append("'mask' must be a token of its own")
+    if values.get("masks", 1) > values.get("limit", 128):
+        found.append("'masks' may not be above 'limit'")
+    if values.get("limit", 128) >= values["context"]:
+        found.append("'limit' must leave room in 'context' for what stands around the hole")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a key's value must be, as a test and in words."""
+
+    fits: Callable[[Any], bool]
+    wanted: str
+
+
+def is_token(value: Any) -> bool:
+    return (type(value) is int and value >= 0) or (isinstance(value, str) and value != "")
+
+
+def is_sampling(value: Any) -> bool:
+    if isinstance(value, Sampling):
+        return True
+    if not isinstance(value, Mapping):
+        return False
+    given: dict[str, Any] = dict(value)  # type: ignore[arg-type]
+    numbers = [given.pop("temperature", 0.0), given.pop("top_p", 1.0)]
+    order = given.pop("order", ORDERS[0])
+    return (
+        not given
+        and order in ORDERS
+        and all(type(number) in (int, float) and number >= 0 for number in numbers)
+        and 0 < numbers[1] <= 1
+    )
+
+
+TEXT = Kind(lambda value: isinstance(value, str), "text")
+FLAG = Kind(lambda value: isinstance(value, bool), "true or false")
+COUNT = Kind(lambda value: type(value) is int and value > 0, "a number above 0")
+TOKEN = Kind(is_token, "a token's id or text")
+
+
+def one_of(values: tuple[str, ...]) -> Kind:
+    return Kind(lambda value: value in values, f"one of {', '.join(map(repr, values))}")
+
+
+KINDS: dict[str, Kind] = {
+    "id": TEXT,
+    "layout": one_of(LAYOUTS),
+    "mask": TOKEN,
+    "shift": FLAG,
+    "context": COUNT,
+    "revision": TEXT,
+    "licence": TEXT,
+    "limits": TEXT,
+    "bytes": COUNT,
+    "family": one_of(("masked",)),
+    "bos": TOKEN,
+    "eos": TOKEN,
+    "expand": TOKEN,
+    "delete": TOKEN,
+    "banned": Kind(
+        lambda value: isinstance(value, (list, tuple)) and all(map(is_token, value)),  # pyright: ignore
+        "a list of tokens",
+    ),
+    "around": FLAG,
+    "length": one_of(LENGTHS),
+    "masks": COUNT,
+    "limit": COUNT,
+    "sampling": Kind(
+        is_sampling, "a table of temperature, top_p (above 0, at most 1) and order "
+        f"({' or '.join(ORDERS)})"
+    ),
+    "verified": TEXT,
+}  # fmt: skip
+WHOLE = fields(Row)
+REQUIRED = tuple(
+    f.name for f in WHOLE if f.default is MISSING and f.default_factory is MISSING
+)  # what no file of a network says
