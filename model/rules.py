@@ -1,6 +1,8 @@
 """Which masks are committed after a forward, and what a length token does to a hole.
 
-Pure functions over the masked positions of one board; they know no network, text or device.
+Pure functions over the masks of many boards at once: tensors (boards, masks), where `real` tells
+masks from padding. A board without masks commits nothing, every other at least one. They know no
+network, text or device, and none waits for the device.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -13,50 +15,123 @@ import torch
 from torch import Tensor
 
 
-def by_threshold(confidence: Tensor, threshold: float) -> Tensor:
-    """Every position surer than the threshold, and always the surest (Fast-dLLM, arXiv 2505.22618).
+def by_threshold(confidence: Tensor, threshold: float, score: Tensor, real: Tensor) -> Tensor:
+    """Every mask surer than the threshold, and always the first by `score`: Fast-dLLM.
 
-    `confidence` (masked) are probabilities of the chosen tokens; returns a boolean (masked). At
-    threshold 1 that is one position a step.
+    arXiv 2505.22618. `confidence` are probabilities of the chosen tokens; returns booleans. At
+    threshold 1 that is one mask a step, in the order of `score`.
     """
-    chosen = confidence > threshold
-    chosen[confidence.argmax()] = True
-    return chosen
+    return (real & (confidence > threshold)) | first(score, real)
 
 
-def by_entropy(entropy: Tensor, bound: float) -> Tensor:
-    """Positions in order of rising entropy while those before sum to at most the bound.
+def by_factor(confidence: Tensor, factor: float, real: Tensor) -> Tensor:
+    """The n surest, n as large as each of them, the i-th, has p ≥ 1 - factor / (i + 1).
 
-    The entropy-bounded sampler (arXiv 2505.24857): `entropy` (masked) in nats; what is committed
-    together is then nearly independent. Returns a boolean (masked), never all false.
+    Fast-dLLM's second rule (arXiv 2505.22618): the more are committed at once, the surer each of
+    them has to be. The surest is committed however unsure it is.
     """
-    order = entropy.argsort(stable=True)
-    before = entropy[order].cumsum(0).roll(1)
-    before[0] = 0.0  # not the sum less the own entropy: that rounds tiny sums away
-    chosen = torch.zeros_like(entropy, dtype=torch.bool)
-    chosen[order] = before <= bound
-    return chosen
+    falling, order = confidence.where(real, -torch.inf).sort(dim=-1, descending=True, stable=True)
+    number = torch.arange(1, falling.shape[-1] + 1, device=falling.device)
+    sure = falling >= 1 - factor / (number + 1)
+    sure[..., 0] = True
+    return back(sure.cumprod(-1).bool(), order) & real
 
 
-def length_alone(chosen: Tensor, is_length: Tensor, confidence: Tensor) -> Tensor:
+def by_entropy(entropy: Tensor, bound: float, real: Tensor) -> Tensor:
+    """Masks in order of rising entropy while those before sum to at most the bound.
+
+    The entropy-bounded sampler (arXiv 2505.24857), `entropy` in nats: what is committed together
+    is then nearly independent.
+    """
+    rising, order = entropy.where(real, torch.inf).sort(dim=-1, stable=True)
+    before = rising.cumsum(-1).roll(1, -1)
+    before[..., 0] = 0.0  # not the sum less the own entropy: that rounds tiny sums away
+    return back(before <= bound, order) & real
+
+
+def by_steadiness(
+    confidence: Tensor, least: float, steady: Tensor, score: Tensor, real: Tensor
+) -> Tensor:
+    """Every mask at least so sure that has been `steady`, else the first by `score`: KLASS.
+
+    arXiv 2511.05664. Steady is a mask whose probabilities moved little (`divergence`) in both of
+    the last two steps.
+    """
+    chosen = real & steady & (confidence >= least)
+    return chosen.where(chosen.any(-1, keepdim=True), first(score, real))
+
+
+def divergence(now: Tensor, before: Tensor) -> Tensor:
+    """KL(now ‖ before) in nats over the last dimension, infinite where `before` ruled out a token.
+
+    Not a number stands nowhere: what has no probability now does not count.
+    """
+    return (torch.special.xlogy(now, now) - torch.special.xlogy(now, before)).sum(-1)
+
+
+def certainty(probabilities: Tensor) -> Tensor:
+    """Σ p·log p over the last dimension, 0 for a sure token: the order "entropy" of Dream's kin.
+
+    The small addend is the published one; without it equally sure masks would be ranked otherwise.
+    """
+    return (probabilities * (probabilities + 1e-10).log()).sum(-1)
+
+
+def within_top_p(logits: Tensor, top_p: float) -> Tensor:
+    """Bans all but the likeliest tokens that together reach `top_p`, the one that reaches it, too.
+
+    As published for Dream and DreamOn: tokens in falling order are kept while those before them
+    sum to at most `top_p`.
+    """
+    falling, order = logits.sort(dim=-1, descending=True)
+    over = falling.softmax(-1).cumsum(-1).roll(1, -1) > top_p
+    over[..., 0] = False
+    return logits.masked_fill(back(over, order), -torch.inf)
+
+
+def drawn(probabilities: Tensor, numbers: Tensor) -> Tensor:
+    """A token for each row: the first, by id, with which the probabilities sum to over `numbers`.
+
+    `numbers` (…), uniform in [0, 1), are given and not made here, so that a board's tokens depend
+    neither on its neighbours in a batch nor on the device.
+    """
+    sums = probabilities.cumsum(-1)
+    whole = sums[..., -1]
+    wanted = torch.minimum(numbers * whole, torch.nextafter(whole, torch.zeros_like(whole)))
+    return (sums > wanted[..., None]).to(torch.uint8).argmax(-1)
+
+
+def length_alone(chosen: Tensor, is_length: Tensor, score: Tensor) -> Tensor:
     """A length token is committed alone: it moves every position to its right.
 
-    If the surest of the chosen is one, only it stays; else the length tokens among them wait.
+    If the first of the chosen by `score` is one, only it stays; else the length tokens among them
+    wait.
     """
-    surest = int(torch.where(chosen, confidence, -1.0).argmax())
-    if is_length[surest]:
-        alone = torch.zeros_like(chosen)
-        alone[surest] = True
-        return alone
-    return chosen & ~is_length
+    one = first(score, chosen)
+    alone = (one & is_length).any(-1, keepdim=True)
+    return one.where(alone, chosen & ~is_length)
 
 
-def cut_at(delete_share: Tensor, surest: int, cut: float) -> int:
-    """Where a hole ends once position `surest` has proved to be past its end.
+def cut_at(delete_share: Tensor, surest: Tensor, cut: float, hole: Tensor, real: Tensor) -> Tensor:
+    """Where a hole ends once mask number `surest` (boards) has proved to be past its end.
 
-    `delete_share` (masks of one hole, left to right) is the probability of delete at each. As the
-    slots behind the content are all deletes, it is the probability that the content is over by
-    then; the leftmost mask where it reaches `cut` is taken, so one step drops the whole tail.
+    `delete_share` is the probability of delete at each mask, `hole` the hole it lies in, masks of
+    one hole left to right. As the slots behind the content are all deletes, it is the probability
+    that the content is over by then; the leftmost mask of the same hole where it reaches `cut` is
+    taken, so one step drops the whole tail. Returns (boards) numbers of masks.
     """
-    over = torch.nonzero(delete_share[: surest + 1] >= cut).flatten()
-    return int(over[0]) if len(over) else surest
+    number = torch.arange(hole.shape[-1], device=hole.device)
+    same = hole == hole.gather(-1, surest[..., None])
+    over = real & same & (number <= surest[..., None]) & (delete_share >= cut)
+    return over.to(torch.uint8).argmax(-1).where(over.any(-1), surest)
+
+
+def first(score: Tensor, among: Tensor) -> Tensor:
+    """True at the highest score among those, the leftmost of equals; nowhere if there are none."""
+    best = score.where(among, -torch.inf).argmax(-1, keepdim=True)
+    return torch.zeros_like(among).scatter(-1, best, True) & among
+
+
+def back(in_order: Tensor, order: Tensor) -> Tensor:
+    """Undoes a sort: what was said of the i-th in order goes to where it stood."""
+    return torch.zeros_like(in_order).scatter(-1, order, in_order)

@@ -1,4 +1,4 @@
-"""The commit and length rules, as laws."""
+"""The commit and length rules, as laws; each for many boards at once as for one alone."""
 
 from __future__ import annotations
 
@@ -8,24 +8,67 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from model.rules import by_entropy, by_threshold, cut_at, length_alone  # noqa: E402
+from model.policy import Policy  # noqa: E402
+from model.rules import (  # noqa: E402
+    by_entropy,
+    by_factor,
+    by_steadiness,
+    by_threshold,
+    certainty,
+    cut_at,
+    divergence,
+    drawn,
+    length_alone,
+    within_top_p,
+)
 
 shares = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=40)
 entropies = st.lists(st.floats(0, 12, width=32), min_size=1, max_size=40)
+weights = st.lists(st.floats(0, 1, width=32), min_size=2, max_size=12).filter(
+    lambda values: sum(values) > 0.1
+)
+
+
+def every(values: torch.Tensor) -> torch.Tensor:
+    return torch.ones_like(values, dtype=torch.bool)
+
+
+def flags_of(data: st.DataObject, values: list[float]) -> torch.Tensor:
+    flags = st.lists(st.booleans(), min_size=len(values), max_size=len(values))
+    return torch.tensor(data.draw(flags))
 
 
 @given(shares, st.floats(0, 1))
 def test_a_threshold_commits_the_surest_and_all_above_it(values: list[float], threshold: float):
     confidence = torch.tensor(values)
-    chosen = by_threshold(confidence, threshold)
+    chosen = by_threshold(confidence, threshold, confidence, every(confidence))
     assert chosen[confidence.argmax()]
     for value, taken in zip(confidence, chosen, strict=True):
         assert bool(taken) == (value > threshold) or value == confidence.max()
 
 
-@given(shares)
-def test_threshold_one_commits_exactly_one_place(values: list[float]):
-    assert int(by_threshold(torch.tensor(values), 1.0).sum()) == 1
+@given(shares, st.data())
+def test_threshold_one_commits_the_first_in_order_and_of_equals_the_leftmost(
+    values: list[float], data: st.DataObject
+):
+    confidence = torch.tensor(values)
+    score = torch.tensor(data.draw(st.permutations(values)))
+    chosen = by_threshold(confidence, 1.0, score, every(score))
+    assert torch.nonzero(chosen).flatten().tolist() == [score.tolist().index(max(score.tolist()))]
+
+
+@given(shares, st.floats(0.01, 20))
+def test_the_factor_takes_the_most_for_which_the_last_and_all_before_are_sure_enough(
+    values: list[float], factor: float
+):
+    confidence = torch.tensor(values)
+    chosen = by_factor(confidence, factor, every(confidence))
+    falling = confidence.sort(descending=True).values
+    count = 1
+    while count < len(values) and falling[count] >= 1 - factor / (count + 2):
+        count += 1
+    assert int(chosen.sum()) == count
+    assert confidence[chosen].sort(descending=True).values.tolist() == falling[:count].tolist()
 
 
 @given(entropies, st.floats(0, 5))
@@ -34,19 +77,85 @@ def test_the_entropy_bound_takes_the_lowest_whose_sum_before_is_within_it(
     values: list[float], bound: float
 ):
     entropy = torch.tensor(values)
-    chosen = by_entropy(entropy, bound)
+    chosen = by_entropy(entropy, bound, every(entropy))
     assert chosen.any()
     taken = entropy[chosen].sort().values
     assert not len(entropy[~chosen]) or taken.max() <= entropy[~chosen].min()
     assert float(taken[:-1].sum()) <= bound + 1e-3
 
 
+@given(shares, st.floats(0, 1), st.data())
+def test_klass_commits_the_steady_that_are_sure_or_else_the_first(
+    values: list[float], least: float, data: st.DataObject
+):
+    confidence = torch.tensor(values)
+    steady = flags_of(data, values)
+    chosen = by_steadiness(confidence, least, steady, confidence, every(confidence))
+    both = steady & (confidence >= least)
+    if both.any():
+        assert chosen.tolist() == both.tolist()
+    else:
+        assert torch.nonzero(chosen).flatten().tolist() == [int(confidence.argmax())]
+
+
+@given(weights, weights)
+def test_divergence_is_that_of_torch_and_zero_only_between_equals(
+    one: list[float], other: list[float]
+):
+    size = min(len(one), len(other))
+    now, before = (torch.tensor(it[:size], dtype=torch.float64) + 1e-3 for it in (one, other))
+    now, before = now / now.sum(), before / before.sum()
+    expected = torch.nn.functional.kl_div(before.log(), now, reduction="sum")
+    assert float(divergence(now, before)) == pytest.approx(float(expected), abs=1e-12)
+    assert float(divergence(now, now)) == 0
+
+
+def test_what_was_ruled_out_and_is_not_any_longer_diverges_without_end():
+    now, before = torch.tensor([0.5, 0.5, 0.0]), torch.tensor([1.0, 0.0, 0.0])
+    assert float(divergence(now, before)) == float("inf")
+    assert float(divergence(before, now)) == pytest.approx(0.6931, abs=1e-4)
+
+
+def test_certainty_ranks_a_sure_token_first_and_all_alike_last():
+    rows = torch.tensor([[0.25, 0.25, 0.25, 0.25], [1.0, 0, 0, 0], [0.9, 0.1, 0, 0]])
+    assert certainty(rows).argsort(descending=True).tolist() == [1, 2, 0]
+    assert float(certainty(rows)[1]) == 0
+
+
+@given(weights, st.floats(0.05, 1.0))
+def test_top_p_keeps_the_fewest_likeliest_that_reach_it(values: list[float], top_p: float):
+    shares = torch.tensor(values) + 1e-4
+    logits = (shares / shares.sum()).log()
+    kept = within_top_p(logits, top_p).isfinite()
+    falling = logits.softmax(-1).sort(descending=True).values.tolist()
+    count, total = 1, falling[0]
+    while count < len(values) and total <= top_p - 1e-6:
+        total += falling[count]
+        count += 1
+    assert abs(int(kept.sum()) - count) <= int(abs(total - top_p) < 1e-5)
+    assert logits[kept].min() >= logits.where(~kept, -torch.inf).max()
+
+
+@given(weights, st.floats(0, 1, exclude_max=True, width=32))
+@example([0.0, 1.0], 0.0)
+@example([1.0, 0.0], 1 - 2**-24)
+def test_what_is_drawn_is_possible_and_as_likely_as_it_should_be(
+    values: list[float], number: float
+):
+    shares = torch.tensor(values)
+    shares = shares / shares.sum()
+    token = int(drawn(shares, torch.tensor(number)))
+    assert shares[token] > 0
+    assert float(shares[:token].sum()) <= number + 1e-5
+    assert number <= float(shares[: token + 1].sum()) + 1e-5
+
+
 @given(shares, st.data())
 def test_a_length_token_is_committed_alone_or_waits(values: list[float], data: st.DataObject):
     confidence = torch.tensor(values)
-    flags = st.lists(st.booleans(), min_size=len(values), max_size=len(values))
-    is_length = torch.tensor(data.draw(flags))
-    chosen = by_threshold(confidence, data.draw(st.floats(0, 1)))
+    is_length = flags_of(data, values)
+    threshold = data.draw(st.floats(0, 1))
+    chosen = by_threshold(confidence, threshold, confidence, every(confidence))
     kept = length_alone(chosen, is_length, confidence)
     assert kept.any()
     assert not (kept & ~chosen).any()
@@ -55,12 +164,86 @@ def test_a_length_token_is_committed_alone_or_waits(values: list[float], data: s
 
 
 @given(shares, st.data(), st.floats(0, 1))
-def test_a_cut_never_lies_behind_the_place_that_proved_to_be_over(
+def test_a_cut_lies_in_the_same_hole_not_behind_the_place_that_proved_to_be_over(
     values: list[float], data: st.DataObject, cut: float
 ):
     surest = data.draw(st.integers(0, len(values) - 1))
+    begin = data.draw(st.integers(0, surest))
     delete = torch.tensor(values)
-    where = cut_at(delete, surest, cut)
-    assert 0 <= where <= surest
+    hole = (torch.arange(len(values)) >= begin).long()
+    where = int(cut_at(delete, torch.tensor(surest), cut, hole, every(delete)))
+    assert begin <= where <= surest
     assert where == surest or delete[where] >= cut
-    assert not (delete[:where] >= cut).any()
+    assert not (delete[begin:where] >= cut).any()
+
+
+@given(st.lists(shares, min_size=1, max_size=4), st.data())
+def test_many_boards_padded_are_as_each_alone(rows: list[list[float]], data: st.DataObject):
+    longest = max(map(len, rows)) + data.draw(st.integers(0, 3))
+    padded = torch.tensor([row + [1.0] * (longest - len(row)) for row in rows])
+    real = torch.tensor([[i < len(row) for i in range(longest)] for row in rows])
+    marks = padded > data.draw(st.floats(0, 1))
+    holes = torch.arange(longest).expand_as(padded) // 3
+
+    def outcome(
+        values: torch.Tensor, real: torch.Tensor, marks: torch.Tensor
+    ) -> list[torch.Tensor]:
+        chosen = by_threshold(values, 0.7, values, real)
+        surest = chosen.to(torch.uint8).argmax(-1)
+        cut = cut_at(values, surest, 0.5, holes[..., : values.shape[-1]][: len(values)], real)
+        return [
+            chosen,
+            by_factor(values, 0.8, real),
+            by_entropy(1 - values, 0.4, real),
+            by_steadiness(values, 0.6, marks, values, real),
+            length_alone(chosen, marks, values),
+            torch.arange(values.shape[-1]) == cut[..., None],
+        ]
+
+    together = outcome(padded, real, marks)
+    for i, row in enumerate(rows):
+        n = len(row)
+        alone = outcome(padded[i : i + 1, :n], real[i : i + 1, :n], marks[i : i + 1, :n])
+        for all_of_them, one in zip(together, alone, strict=True):
+            assert all_of_them[i, :n].tolist() == one[0].tolist()
+            assert not all_of_them[i, n:].any()
+
+
+def test_a_board_without_masks_commits_nothing():
+    values, none = torch.tensor([[0.9, 0.8]]), torch.zeros(1, 2, dtype=torch.bool)
+    for chosen in (
+        by_threshold(values, 0.5, values, none),
+        by_factor(values, 1.0, none),
+        by_entropy(values, 9.0, none),
+        by_steadiness(values, 0.5, ~none, values, none),
+        length_alone(none, ~none, values),
+    ):
+        assert not chosen.any()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"threshold": 0.9, "factor": 1.0}, "threshold and factor are different rules"),
+        ({"klass": (0.9, 0.01), "entropy_bound": 0.1}, "entropy_bound and klass are different"),
+        ({"threshold": 1.5}, "threshold is 1.5, but must be a probability"),
+        ({"factor": 0.0}, "factor is 0.0"),
+        ({"entropy_bound": -0.1}, "entropy_bound is -0.1"),
+        ({"klass": (0.9,)}, "klass is"),
+        ({"klass": (0.9, 0.0)}, "klass is"),
+        ({"order": "left"}, "order is 'left', but must be 'confidence' or 'entropy'"),
+        ({"order": "entropy", "factor": 1.0}, "an order of their own"),
+        ({"temperature": -1.0}, "temperature is -1.0"),
+        ({"top_p": 0.0}, "top_p is 0.0"),
+        ({"cut": 2.0}, "cut is 2.0"),
+        ({"block": 0}, "block is 0"),
+        ({"frozen": -1}, "frozen is -1"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused(settings: dict[str, object], message: str):
+    with pytest.raises(ValueError, match=message):
+        Policy(**settings)  # type: ignore[arg-type]
+
+
+def test_a_pair_read_from_a_file_is_the_pair():
+    assert Policy(klass=[0.9, 0.01]) == Policy(klass=(0.9, 0.01))  # type: ignore[arg-type]

@@ -1,0 +1,137 @@
+"""What one forward has made sure, for all boards of a batch at once, on the device.
+
+From logits at masks to what is committed, without a look at a value: no step of it waits for the
+device or depends on what was found, so all of it can be captured as a CUDA graph. It knows masks,
+not boards: what has to be known of them stands in `Asked`.
+"""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
+# torch is only partly typed.
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from model import rules
+from model.board import Specials
+from model.policy import THRESHOLD, Policy
+
+NOTES = ("rows", "real", "holes", "one_line", "full", "known", "calm")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One step's question: the boards' tokens and their masks, each padded to the longest.
+
+    Of a mask is noted: its position in the flattened grid of tokens; whether it is one, or
+    padding; its hole; whether that is to stay one line; whether it may not grow; whether the
+    step before knew the mask (`known`), and found it as in the step before that (`calm`).
+    """
+
+    tokens: Tensor  # (boards, length)
+    lengths: Tensor  # (boards)
+    notes: Tensor  # (notes, boards, masks)
+    numbers: Tensor  # (boards, masks), uniform in [0, 1), for who samples
+
+    def note(self, name: str) -> Tensor:
+        return self.notes[NOTES.index(name)]
+
+    @property
+    def real(self) -> Tensor:
+        return self.note("real").bool()
+
+    def to(self, device: torch.device) -> Asked:
+        parts = (self.tokens, self.lengths, self.notes, self.numbers)
+        return Asked(*(part.to(device) for part in parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Bans:
+    """What no mask may become: ids of special tokens, and of those whose text ends a line."""
+
+    never: Tensor  # (vocab) of booleans
+    newlines: Tensor  # (vocab) of booleans
+
+    @classmethod
+    def of(
+        cls, specials: Specials, newlines: Sequence[int], vocab: int, device: torch.device
+    ) -> Bans:
+        never, ends = torch.zeros(2, vocab, dtype=torch.bool)
+        never[[specials.mask, *specials.banned]] = True
+        ends[list(newlines)] = True
+        return cls(never.to(device), ends.to(device))
+
+
+def allowed(logits: Tensor, asked: Asked, bans: Bans, specials: Specials, grow: float) -> Tensor:
+    """The logits (boards, masks, vocab) in float32, less what the masks must not become."""
+    banned = bans.never | (bans.newlines & asked.note("one_line").bool()[..., None])
+    logits = logits.float().masked_fill(banned, -torch.inf)
+    if specials.expand is not None:
+        may_not = asked.note("full").bool()
+        growing = logits[..., specials.expand].masked_fill(may_not, -torch.inf)
+        logits[..., specials.expand] = growing
+        if grow > 0:
+            # A network in doubt of everything would else grow its holes before it writes a word.
+            timid = logits.softmax(-1)[..., specials.expand] < grow
+            logits[..., specials.expand] = growing.masked_fill(timid, -torch.inf)
+    return logits
+
+
+def probabilities_of(logits: Tensor, policy: Policy) -> Tensor:
+    """(boards, masks, vocab): temperature first, then top-p, then what the rules look at."""
+    if policy.temperature > 0:
+        logits = logits / policy.temperature
+    if policy.top_p < 1:
+        logits = rules.within_top_p(logits, policy.top_p)
+    return logits.softmax(-1)
+
+
+def decided(
+    probabilities: Tensor, asked: Asked, policy: Policy, specials: Specials, before: Tensor | None
+) -> Tensor:
+    """What becomes of each mask, packed so that one copy brings it to the host: (5, boards, masks).
+
+    In float64, which holds ids and probabilities exactly: its token, that token's probability,
+    whether it is committed, the mask of the same board from which a committed delete cuts, whether
+    the mask is as it was a step before. `before` are the probabilities of that step, for KLASS.
+    """
+    real, holes = asked.real, asked.note("holes")
+    if policy.temperature > 0:
+        tokens = rules.drawn(probabilities, asked.numbers)
+        confidence = probabilities.gather(-1, tokens[..., None])[..., 0]
+    else:
+        confidence, tokens = probabilities.max(-1)
+    score = rules.certainty(probabilities) if policy.order == "entropy" else confidence
+    calm = torch.zeros_like(real)
+    if policy.factor is not None:
+        chosen = rules.by_factor(confidence, policy.factor, real)
+    elif policy.entropy_bound is not None:
+        entropy = torch.special.entr(probabilities).sum(-1)
+        chosen = rules.by_entropy(entropy, policy.entropy_bound, real)
+    elif policy.klass is not None:
+        assert before is not None
+        least, most = policy.klass
+        calm = asked.note("known").bool() & (rules.divergence(probabilities, before) < most)
+        steady = calm & asked.note("calm").bool()
+        chosen = rules.by_steadiness(confidence, least, steady, score, real)
+    else:
+        threshold = THRESHOLD if policy.threshold is None else policy.threshold
+        chosen = rules.by_threshold(confidence, threshold, score, real)
+    is_length = torch.zeros_like(real)
+    for token in (specials.expand, specials.delete):
+        if token is not None:
+            is_length = is_length | (tokens == token)
+    chosen = rules.length_alone(chosen, is_length, score)
+    cut = torch.arange(real.shape[-1], device=real.device).expand_as(tokens)
+    if specials.delete is not None and policy.cut is not None:
+        surest = rules.first(score, chosen).to(torch.uint8).argmax(-1)
+        share = probabilities[..., specials.delete]
+        where = rules.cut_at(share, surest, policy.cut, holes, real)
+        cut = where[..., None].expand_as(tokens)
+    parts = (tokens, confidence, chosen, cut, calm)
+    return torch.stack([part.double() for part in parts])
