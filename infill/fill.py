@@ -14,7 +14,7 @@ from time import perf_counter
 
 from infill.answer import Answer, Watch, answer_to
 from infill.aside import aside
-from infill.choose import chosen_from
+from infill.choose import Choice, chosen_from, nearby
 from infill.context import compose, context_of, wide_of
 from infill.document import Document
 from infill.edit import Edit, applied, line_end_of, worse_with
@@ -190,7 +190,7 @@ async def _filled(
     judged = partial(_judged, answer=answer, request=request, context_ms=context_ms)
     if len(holes) == 1:
         return (await judged(document, canvas, i=0),)
-    written = ["".join(piece.text for piece in answer.pieces(i)) for i in range(len(holes))]
+    written = [_text_of(answer.pieces(i)) for i in range(len(holes))]
     most = request.settings.max_lines
     texts = await aside(
         len(document.text) * len(holes), partial(tidied, document, holes, written, most)
@@ -263,18 +263,17 @@ async def _judged(
     """What of the answer for hole `i` is worth showing; `canvas` is that of this hole alone."""
     began = perf_counter()
     hole, pieces = canvas.holes[0], answer.pieces(i)
-    settings = request.settings
+    settings, most = request.settings, request.settings.max_lines
     size = len(document.text)
     rivals = answer.rivals(i)
-    choose = partial(chosen_from, rivals, pieces, hole, document, max_lines=settings.max_lines)
+    choose = partial(chosen_from, rivals, pieces, hole, document, max_lines=most)
     choice = await aside(size, choose) if rivals else None
-    written = choice.text if choice else "".join(piece.text for piece in pieces)
-    shown = tidy(written, hole, document, max_lines=settings.max_lines)
+    shown = choice.text if choice else tidy(_text_of(pieces), hole, document, max_lines=most)
     repaired = Repaired(shown)
-    if not isinstance(shown, Reason):
+    if not isinstance(shown, Reason) and not _parsed_with(choice, hole, document):
         repaired = await repair(
             shown, hole, document, canvas, denoiser=request.denoiser, deadline=request.deadline,
-            max_lines=settings.max_lines, watch=request.watch,
+            max_lines=most, watch=request.watch,
         )  # fmt: skip
     text, steps = repaired.text, answer.steps + sum(it.steps for it in repaired.answers)
     score = 0.0
@@ -290,6 +289,15 @@ async def _judged(
         return Fill(None, score, Reason.LOW_CONFIDENCE, steps, timing)
     edit = Edit(hole.start, hole.end, text.replace("\n", line_end_of(document.text)))
     return Fill(edit, score, None, steps, timing)
+
+
+def _parsed_with(choice: Choice | None, hole: Hole, document: Document) -> bool:
+    """Whether all of the document was parsed with the choice when it was made."""
+    return choice is not None and nearby(document, hole)[0].text == document.text
+
+
+def _text_of(pieces: Sequence[Piece]) -> str:
+    return "".join(piece.text for piece in pieces)
 
 
 def _timing(

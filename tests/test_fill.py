@@ -56,6 +56,14 @@ async def test_a_language_the_model_has_not_learnt_is_filled_only_when_asked_for
     assert (await filled("x = ‸;\n", denoiser, language="c", invoked=True)).edit
 
 
+@pytest.mark.parametrize("elements", [10, 10_000])
+async def test_a_text_that_parses_only_near_the_hole_is_not_shown(elements: int) -> None:
+    source = "x = (\n" + "1,\n" * elements + "‸\n" + "1,\n" * elements + ")\n"
+    denoiser = Scripted("y = 2", rivals={"y = 2": 0.9})
+    fill = await filled(source, denoiser, invoked=True)
+    assert fill.reason is Reason.BREAKS_SYNTAX
+
+
 async def check(source: str, answer: str, expected: str | Reason, language: str = "python") -> None:
     """`expected` is what the whole text becomes, or the reason why it stays."""
     fill = await filled(source, Scripted(answer), language=language)
