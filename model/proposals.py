@@ -7,6 +7,7 @@ evidence for the refinement loop (`evidence`), not answers. Knows no networks, a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +25,7 @@ AHEAD = 4  # tokens of the right side that a text is judged by
 PAIRS = {ord(")"): ord("("), ord("]"): ord("["), ord("}"): ord("{")}
 QUOTES = b"\"'"
 BACKSLASH = ord("\\")
+SIGNS = re.compile(rb"[\\\"'()\[\]{}]")
 IMPOSSIBLE = -1e9
 
 Encode = Callable[[str], list[int]]
@@ -56,41 +58,40 @@ class Open:
 
 
 @lru_cache(maxsize=65536)
-def opened(state: Open, text: bytes, lenient: bool = False) -> Open | None:
-    """The state after `text`; None where a bracket is closed that is not open. `lenient` passes
-    over such brackets: a text cut off somewhere has them."""
-    brackets, quote, escaped = bytearray(state.brackets), state.quote, state.escaped
-    for char in text:
-        if escaped:
-            escaped = False
-        elif char == BACKSLASH:
-            escaped = quote != 0
+def opened(state: Open, text: bytes) -> Open | None:
+    """The state after a token's `text`; None where a bracket is closed that is not open."""
+    after, surplus = followed(state, text)
+    return None if surplus else after
+
+
+def followed(state: Open, text: bytes) -> tuple[Open, bytes]:
+    """The state after `text`, and the brackets that it closes and that were not open, in order: a
+    text cut off somewhere has such, and they are passed over."""
+    brackets, quote, surplus = bytearray(state.brackets), state.quote, bytearray()
+    literal = 0 if state.escaped else -1  # where a character stands for itself
+    for match in SIGNS.finditer(text):
+        at, char = match.start(), text[match.start()]
+        if at == literal:
+            continue
+        if char == BACKSLASH:
+            literal = at + 1 if quote else literal
         elif quote:
             quote = 0 if char == quote else quote
         elif char in QUOTES:
             quote = char
-        elif char in b"([{":
+        elif char not in PAIRS:
             brackets.append(char)
-        elif char in PAIRS:
-            if brackets and brackets[-1] == PAIRS[char]:
-                brackets.pop()
-            elif not lenient:
-                return None
-    return Open(bytes(brackets), quote, escaped)
+        elif brackets and brackets[-1] == PAIRS[char]:
+            brackets.pop()
+        else:
+            surplus.append(char)
+    return Open(bytes(brackets), quote, literal == len(text)), bytes(surplus)
 
 
 def needed_by(after: bytes) -> bytes:
     """The brackets that `after` closes and does not open, outermost first."""
-    missing = bytearray()
-    state = Open()
-    for start in range(len(after)):
-        char = after[start : start + 1]
-        following = opened(state, char)
-        if following is None:
-            missing.append(PAIRS[char[0]])
-            continue
-        state = following
-    return bytes(reversed(missing))
+    _, surplus = followed(Open(), after)
+    return bytes(PAIRS[char] for char in reversed(surplus))
 
 
 class Proposer:
@@ -135,8 +136,7 @@ class Proposer:
             np.array(right, np.int64),
             tuple(np.array(self.encode(code_of(text)), np.int64) for text in more),
         )
-        begun = opened(Open(), b"".join(self.bytes_of[token] for token in left), lenient=True)
-        assert begun is not None
+        begun, _ = followed(Open(), b"".join(self.bytes_of[token] for token in left))
         search = Search(
             self, local, rest, right, multiline,
             Open(begun.brackets), needed_by(code_after.encode("utf-8", "replace")),

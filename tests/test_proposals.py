@@ -80,6 +80,14 @@ def test_what_a_text_needs_is_what_makes_it_close(text: str) -> None:
     assert opened(Open(needed), text.encode()) is not None
 
 
+@pytest.mark.parametrize(
+    ("text", "needed"),
+    [(")]", "[("), ("x(')'))", "("), (r"'\')' }", "{"), ("[)]", "("), ('"(', ""), ("é)", "(")],
+)
+def test_a_text_needs_what_it_closes_and_does_not_open(text: str, needed: str) -> None:
+    assert needed_by(text.encode()) == needed.encode()
+
+
 @pytest.mark.parametrize("source", ["\nprint(len(‸\nx = 1\n", "\nx = [‸]\n", "\nx = (1, ‸\n"])
 def test_what_is_proposed_closes_the_brackets_and_no_more(source: str) -> None:
     before, after = source.split(CURSOR)
