@@ -1,0 +1,119 @@
+"""What a network needs in memory, by arithmetic and before it is loaded, against what is free.
+
+It knows shapes and sizes, no weights; what is free, `model/machine.py` says.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from model.canvas import ModelError
+from model.catalog import Row, known
+from model.hub import gb
+from model.machine import free_on
+
+if TYPE_CHECKING:
+    from model.network import Shape
+
+BOARDS = 8  # the most that are stepped at once
+WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2, "float8_e4m3fn": 1, "int8": 1}  # bytes
+SHORT = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "float8_e4m3fn": "fp8"}
+# A CUDA context is no longer among the free bytes when one asks for them. What cuBLAS takes for its
+# workspaces, and the allocator by rounding up, is: a guess, to be replaced by a measured one.
+OVERHEAD = 300_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Bytes that a network takes on a device, and those that are free there (None: not known)."""
+
+    name: str
+    device: str
+    dtype: str
+    weights: int
+    working: int  # for the largest batch of boards, with the device's own overhead
+    free: int | None
+
+    @property
+    def needed(self) -> int:
+        return self.weights + self.working
+
+    @property
+    def fits(self) -> bool:
+        return self.free is None or self.needed <= self.free
+
+
+def plan_for(
+    row: Row, shape: Shape | None, device: object, dtype: object, *,
+    free: int | None = None, boards: int = BOARDS, tokens: int = 0,
+) -> Plan:  # fmt: skip
+    """The plan of loading `row` to `device` in `dtype` (torch's own objects, or their names).
+
+    Without a shape, where nothing of the network is on disk, the weights are the catalog's and the
+    rest is an estimate. `free` is asked of the device, and `tokens` (of the longest board) is the
+    row's context, where they are not given.
+    """
+    kind, where = str(dtype).removeprefix("torch."), str(device)
+    width = WIDTHS[kind]
+    dim, ff, vocab = (shape.dim, shape.ff, shape.vocab) if shape else usual_widths(row.bytes)
+    grid = boards * (tokens or row.context)
+    working = working_bytes(dim, ff, vocab, width=width, tokens=grid, rows=boards * row.limit)
+    return Plan(
+        name=row.id.rpartition("/")[2],
+        device=where,
+        dtype=kind,
+        weights=(parameters_of(shape) if shape else row.bytes // 2) * width,
+        working=working + (OVERHEAD if where.startswith("cuda") else 0),
+        free=free_on(where) if free is None else free,
+    )
+
+
+def check(plan: Plan, rows: Iterable[Row] | None = None) -> None:
+    """Raises `ModelError` where the plan does not fit, naming the first of `rows` (all that are
+    known) that do."""
+    if plan.fits:
+        return
+    free = plan.free or 0
+    others = known() if rows is None else rows
+    plans = [plan_for(row, None, plan.device, plan.dtype, free=free) for row in others]
+    choices = [f"{p.name} ({gb(p.needed)})" for p in plans if p.fits][:3] + ["bundled"]
+    what = "memory" if plan.device == "cpu" else "it"
+    raise ModelError(
+        f"{plan.name} needs {gb(plan.needed)} on {plan.device} in "
+        f"{SHORT.get(plan.dtype, plan.dtype)}, {gb(free)} are free: "
+        f"close what else uses {what}, or choose one of: {', '.join(choices)}"
+    )
+
+
+def parameters_of(shape: Shape) -> int:
+    """How many numbers `model.network.Network` holds for a shape."""
+    queries, pairs = shape.heads * shape.head_width, 2 * shape.kv_heads * shape.head_width
+    attention = shape.dim * (2 * queries + pairs)
+    attention += (queries + pairs) * shape.qkv_bias + 2 * shape.head_width * shape.qk_norm
+    block = attention + 3 * shape.dim * shape.ff + 2 * shape.dim
+    embeddings = shape.vocab * shape.dim * (1 if shape.tied else 2)
+    return embeddings + shape.layers * block + shape.dim
+
+
+def usual_widths(weights: int) -> tuple[int, int, int]:
+    """About the widths of states, gated layer and head of a network of which only the bytes are
+    known: those from 0.5 to 8 billion have some 592 parameters a square of their width."""
+    dim = round(math.sqrt(weights / 2 / 592))
+    return dim, 5 * dim, 152_064
+
+
+def working_bytes(dim: int, ff: int, vocab: int, *, width: int, tokens: int, rows: int) -> int:
+    """The most that is alive at once while a batch passes through: nothing is kept for a backward
+    pass, so the states and one block, or the states and the head.
+
+    Of the states there are two, and the norm works on two more in float32; the gated layer holds
+    three rows of its width, which covers what attention needs, too, with two of the states. The
+    head holds logits of the holes' rows, and their probabilities in float32 twice.
+    """
+    states = tokens * (2 * dim * width + 8 * dim)
+    block = tokens * width * (3 * ff + 2 * dim)
+    head = rows * vocab * (width + 2 * 4)
+    return states + max(block, head)
