@@ -227,27 +227,30 @@ class Place:
         """(places, vocab), the experts' opinions mixed."""
         places, size = len(self.last), self.local.alone.shape[1]
         weights = self.weights
-        mixed = np.zeros(places * size)
+        cells: list[Ints] = []
+        shares: list[Floats] = []
         expert = self.first
         for counts, numbers in self.found:
             here = weights[:, expert : expert + len(numbers)].T
             heard = np.where(here > SLIGHT, numbers, -1)
-            (family, place), tokens, shares = gathered(counts, heard)
-            mixed += np.bincount(
-                place * size + tokens, here[family, place] * shares, minlength=places * size
-            )
+            (family, place), tokens, share = gathered(counts, heard)
+            cells.append(place * size + tokens)
+            shares.append(here[family, place] * share)
             expert += len(numbers)
+        mixed = np.bincount(np.concatenate(cells), np.concatenate(shares), minlength=places * size)
         out = mixed.reshape(places, size).astype(np.float32) + self.without_context(weights)
         out[:, COPY] = 0
         return out
 
     def without_context(self, weights: Floats) -> Floats:
         lexicon = self.local.shipped.lexicon
-        opinions = weights[:, TABLES + 1 : -1] @ self.local.alone
+        tight = lexicon.tight[self.last]
         named = weights[:, -1] + weights[:, TABLES] * self.copying
-        opinions += named[:, None] * self.local.names[lexicon.tight[self.last].astype(np.int64)]
+        spoken = np.column_stack((weights[:, TABLES + 1 : -1], named * ~tight, named * tight))
+        opinions = spoken @ np.concatenate((self.local.alone, self.local.names))
         # A name does not begin in the middle of a word.
-        return np.where(lexicon.ends_wordy[self.last][:, None] & lexicon.starts_wordy, 0, opinions)
+        opinions[np.ix_(lexicon.ends_wordy[self.last], lexicon.starts_wordy)] = 0
+        return opinions
 
     def opinions(self, tokens: Ints) -> Floats:
         """(places, experts): the probability that each expert gives to the one token of each

@@ -8,6 +8,7 @@ evidence for the refinement loop (`evidence`), not answers. Knows no networks, a
 from __future__ import annotations
 
 import re
+from bisect import insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +22,7 @@ from model.mixture import LEAST, Local, Place, Shipped
 
 FAR_BEFORE, FAR_AFTER = 24_000, 16_000  # characters of the file that are counted
 HOPELESS = 8.0  # nats behind the best: what is so far behind would hardly be shown
+NEAR = 12.0  # nats: mostly enough behind the best to find those that go on, in little time
 AHEAD = 4  # tokens of the right side that a text is judged by
 PAIRS = {ord(")"): ord("("), ord("]"): ord("["), ord("}"): ord("{")}
 QUOTES = b"\"'"
@@ -186,7 +188,7 @@ class Search:
         self.start = Hypothesis([], 0.0, rest, begun)
         # A text whose two sides do not fit each other has its mistake elsewhere.
         self.needed = needed if needed == begun.brackets or not needed else begun.brackets
-        self.done: list[tuple[float, list[int]]] = []
+        self.done: list[tuple[float, list[int]]] = []  # best first, at most `width.most`
 
     def run(self) -> list[tuple[float, list[int]]]:
         """(log-probability, tokens) of what ended, the join's first token included; best first."""
@@ -202,12 +204,13 @@ class Search:
             else:
                 place = self.local.at_ends([hypothesis.tokens for hypothesis in beam])
             beam = self.longer(beam, np.log(place.probabilities() + LEAST), width.beam)
+            if self.done and beam and beam[0].score < self.done[0][0] - HOPELESS:
+                break
+            if len(self.done) == width.most:  # what is behind the last of them stays behind
+                beam = [it for it in beam if it.score > self.done[-1][0]]
             if not beam:
                 break
-            if self.done and beam[0].score < max(score for score, _ in self.done) - HOPELESS:
-                break
-        self.done.sort(key=lambda it: -it[0])
-        return self.done[: width.most]
+        return self.done
 
     def longer(self, beam: list[Hypothesis], said: Floats, most: int) -> list[Hypothesis]:
         """The best hypotheses of one token more; those that may end are noted in `done`.
@@ -220,13 +223,12 @@ class Search:
         for row, hypothesis in enumerate(beam):
             if self.may_end(hypothesis):
                 score = scores[row, ending] if ending is not None else scores[row].max()
-                self.done.append((float(score), hypothesis.tokens))
+                insort(self.done, (float(score), hypothesis.tokens), key=lambda it: -it[0])
             fitting = proposer.fitting(hypothesis.rest, self.multiline)
             scores[row, ~fitting] = IMPOSSIBLE
+        del self.done[proposer.width.most :]
         flat = scores.ravel()
-        wanted = min(3 * most, flat.size - 1)
-        likely = np.argpartition(-flat, wanted)[:wanted]
-        likely = likely[np.argsort(-flat[likely], kind="stable")]
+        likely = best_of(flat, min(3 * most, flat.size - 1))
         longer: list[Hypothesis] = []
         indices: list[int] = likely.tolist()
         for index in indices:
@@ -263,3 +265,11 @@ class Search:
             tokens: Ints = np.full(len(rows), token, np.int64)
             total += np.log(place.probability(tokens) + LEAST)
         return total
+
+
+def best_of(scores: Floats, count: int) -> Ints:
+    """Where the `count` highest are, highest first."""
+    near = np.flatnonzero(scores > scores.max() - NEAR)
+    among = near if len(near) > count else np.arange(len(scores))
+    best = among[np.argpartition(-scores[among], count)[:count]]
+    return best[np.argsort(-scores[best], kind="stable")]
