@@ -25,6 +25,7 @@ class Specials:
     expand: int | None = None
     delete: int | None = None
     banned: tuple[int, ...] = ()  # never written into a hole; the mask is banned anyway
+    always: bool = False  # bos and eos stand around every board, not only around a whole text
 
 
 class Vocabulary(Protocol):
@@ -178,11 +179,15 @@ def fixed_tokens(canvas: Canvas, vocabulary: Vocabulary, context: int) -> list[l
     before = vocabulary.encode(first[-far:])
     after = vocabulary.encode(last[:far])
     between = [vocabulary.encode(text) for text in canvas.texts[1:-1]]
-    if specials.bos is not None and len(first) <= far:
-        before.insert(0, specials.bos)
-    if specials.eos is not None and len(last) <= far:
-        after.append(specials.eos)
+    head = [] if specials.bos is None else [specials.bos]
+    tail = [] if specials.eos is None else [specials.eos]
     room = max(2, context - sum(map(len, between)))
+    if specials.always:
+        room = max(2, room - len(head) - len(tail))
+    else:
+        before = [*(head if len(first) <= far else ()), *before]
+        after += tail if len(last) <= far else ()
+        head, tail = [], []
     room_before = max(room * 3 // 5, room - len(after))
     before = before[max(0, len(before) - room_before) :]
-    return [before, *between, after[: room - len(before)]]
+    return [head + before, *between, after[: room - len(before)] + tail]

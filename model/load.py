@@ -1,13 +1,20 @@
-"""From a model's name to a Denoiser. torch is imported only when a network is really loaded."""
+"""From a model's name to a Denoiser: where its files are, and which code reads them.
+
+torch is imported only when a network is really loaded, and nothing is ever fetched.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from model import folder
+from model import folder, hub, stock
+from model.architecture import is_published
 from model.canvas import Card, Denoiser, ModelError
+from model.catalog import Row, row_of
 from model.scripted import Scripted
 
 Progress = Callable[[str, float], None]  # what is being done, the share of it done (0 to 1)
@@ -15,32 +22,104 @@ Progress = Callable[[str, float], None]  # what is being done, the share of it d
 BUNDLED = Path(__file__).parent / "bundled"
 
 
-def card_of(name: str) -> Card:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a model's files are; `row` is what is known beside them, None for a folder of ours."""
+
+    folder: Path
+    row: Row | None = None
+
+
+def card_of(name: str, keys: Mapping[str, Any] | None = None) -> Card:
     """The card of a model that need not be loaded; quick, no torch. Raises `ModelError`."""
     if name.startswith("scripted:"):
         return scripted_from(name).card
-    return folder.card_of(folder_of(name))
+    place = place_of(name, keys)
+    if place.row is None:
+        return folder.card_of(place.folder)
+    return stock.card_of(place.folder, place.row)
 
 
-def load(name: str, *, seed: int = 0, on_progress: Progress | None = None) -> Denoiser:
+def load(
+    name: str,
+    *,
+    seed: int = 0,
+    on_progress: Progress | None = None,
+    keys: Mapping[str, Any] | None = None,
+    published: bool = False,
+) -> Denoiser:
     """Loads the model and warms it up. Blocks for seconds: call it off the event loop.
 
-    `name` is "bundled", a folder with weights, or "scripted:…" (see `scripted_from`).
+    `name` is "bundled"; a folder with weights, ours or as they are published; the hub's id of a
+    network whose files are in the hub's cache on this disk; or "scripted:…" (see `scripted_from`).
+    `keys` are laid over the catalog's row of a published network, or take its place (see
+    `catalog.Row`); with `published` such a network decodes as its authors let it.
     Raises `ModelError` with what is wrong and what to do.
     """
     if name.startswith("scripted:"):
         return scripted_from(name)
-    if on_progress:
-        on_progress(f"loading {name}", 0.0)
-    engine = folder.load_folder(folder_of(name), seed=seed)
-    if on_progress:
-        on_progress(f"warming up {name}", 0.8)
+
+    def tell(what: str, share: float) -> None:
+        if on_progress:
+            on_progress(what, share)
+
+    tell(f"loading {name}", 0.0)
+    place = place_of(name, keys)
+    if place.row is None:
+        engine = folder.load_folder(place.folder, seed=seed)
+    else:
+        engine = stock.load_stock(
+            place.folder, place.row, seed=seed, published=published,
+            on_share=lambda what, share: tell(f"loading {name}: {what}", 0.8 * share),
+        )  # fmt: skip
+    tell(f"warming up {name}", 0.8)
     engine.warm_up()
     return engine
 
 
 def folder_of(name: str) -> Path:
-    return BUNDLED if name == "bundled" else Path(name).expanduser()
+    return place_of(name).folder
+
+
+def place_of(name: str, keys: Mapping[str, Any] | None = None) -> Place:
+    """Looks on this disk only. Raises `ModelError` for an id that is not there, or not known."""
+    if name == "bundled":
+        return Place(BUNDLED)
+    named = Path(name).expanduser()
+    if named.is_dir():
+        return Place(named, stock.row_for(named, keys) if is_published(named) else None)
+    row = row_of(name)
+    if row is None and not keys:
+        if is_id(name):
+            raise ModelError(
+                f"there is no folder {name}, and no network of this name is known: "
+                "`infill-lsp models list` shows the known ones. One of a known architecture can be "
+                "used all the same, with the keys `mask`, `shift` and `context`."
+            )
+        return Place(named)  # what reads it says what is wrong with it
+    keys = dict(keys or {})
+    id, revision = (row.id, row.revision) if row else (name, "")
+    revision = str(keys.get("revision", revision))
+    try:
+        found = hub.found(id, revision)
+    except ImportError as error:
+        raise ModelError(
+            f"{id} needs {error.name} to be found on this disk, which is not installed: "
+            "pip install 'infill-lsp[local]'"
+        ) from error
+    if found is None:
+        other = " (another revision of it is, whose folder can be named)" if hub.found(id) else ""
+        size = f", {hub.gb(row.bytes)}" if row and row.bytes else ""
+        raise ModelError(
+            f"{id} is not on this disk{other}: fetch it by `infill-lsp models pull {id}`{size}"
+        )
+    return Place(found, stock.row_for(found, {"id": id, **keys} if keys else None))
+
+
+def is_id(name: str) -> bool:
+    """Whether a name that is no folder was meant as an id of the hub, owner/name."""
+    owner, slash, rest = name.partition("/")
+    return bool(slash and owner and rest) and "/" not in rest and owner not in (".", "..", "~")
 
 
 def scripted_from(name: str) -> Scripted:

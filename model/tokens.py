@@ -1,13 +1,14 @@
-"""Text to token ids and back, for networks trained here: byte-level BPE with indentation tokens.
+"""Text to token ids and back, for byte-level vocabularies; and the training of our own.
 
-Knows nothing of networks. A line end and the indentation after it are one token wherever they are
-frequent, so a network can choose the layout of a line in one place.
+Knows nothing of networks. In our own a line end and the indentation after it are one token wherever
+they are frequent, so a network can choose the layout of a line in one place.
+`model/vocabularies.py` reads published ones.
 """
 
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -16,6 +17,7 @@ from model.board import Specials
 
 PAD, BOS, EOS, MASK, EXPAND, DELETE = range(6)
 SPECIALS = ("[pad]", "[bos]", "[eos]", "[mask]", "[expand]", "[delete]")
+OURS = Specials(MASK, BOS, EOS, EXPAND, DELETE, banned=(PAD, BOS, EOS))
 
 # Newlines with the indentation that follows, then words with the space or underscore before them,
 # short runs of digits, runs of signs, and what is left of white space.
@@ -23,13 +25,23 @@ SPLIT = r"\n+[ \t]*|[ _]?[A-Za-z]+| ?[0-9]{1,3}| ?[^\sA-Za-z0-9_]+|_+|[ \t]+|\s"
 
 
 class Tokens:
-    """A vocabulary. Ids below `len(SPECIALS)` stand for no text and are never made from text."""
+    """A vocabulary. `bytes_of` are those that each id stands for, none for a special token; such
+    an id is never made from text."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        bytes_of: Sequence[bytes] | None = None,
+        specials: Specials = OURS,
+    ) -> None:
         self.tokenizer = tokenizer
-        self.bytes_of = tuple(text_bytes(tokenizer))  # of each id; empty for specials
-        self.newlines: Sequence[int] = [i for i, text in enumerate(self.bytes_of) if b"\n" in text]
-        self.specials = Specials(MASK, BOS, EOS, EXPAND, DELETE, banned=(PAD, BOS, EOS))
+        ours = range(len(SPECIALS))
+        self.bytes_of = tuple(text_bytes(tokenizer, ours) if bytes_of is None else bytes_of)
+        # A lone carriage return ends a line in an editor, too.
+        self.newlines: Sequence[int] = [
+            i for i, text in enumerate(self.bytes_of) if b"\n" in text or b"\r" in text
+        ]
+        self.specials = specials
         tokenizer.encode_special_tokens = (
             True  # "[mask]" in a user's file is seven plain characters
         )
@@ -39,7 +51,7 @@ class Tokens:
         return cls(Tokenizer.from_file(str(path)))
 
     def __len__(self) -> int:
-        return self.tokenizer.get_vocab_size()
+        return len(self.bytes_of)
 
     def encode(self, text: str) -> list[int]:
         # Lone surrogates have no UTF-8; the network sees a replacement, the user's text stays.
@@ -78,12 +90,17 @@ def train_tokens(texts: Iterable[str], vocab: int) -> Tokens:
     return Tokens(tokenizer)
 
 
-def text_bytes(tokenizer: Tokenizer) -> Iterator[bytes]:
-    """The bytes that each id stands for, in order."""
+def text_bytes(tokenizer: Tokenizer, silent: Collection[int], size: int = 0) -> Iterator[bytes]:
+    """The bytes that each id stands for, in order; nothing for the silent ones.
+
+    At least `size` ids: a network may have more rows than its vocabulary has tokens.
+    """
     byte_of = {char: byte for byte, char in byte_alphabet().items()}
-    for i in range(tokenizer.get_vocab_size()):
-        chars = "" if i < len(SPECIALS) else tokenizer.id_to_token(i) or ""
-        yield bytes(byte_of[char] for char in chars)
+    chars_of = {i: chars for chars, i in tokenizer.get_vocab().items() if i not in silent}
+    for i in range(max(size, max(chars_of, default=-1) + 1)):
+        chars = chars_of.get(i, "")
+        whole = all(char in byte_of for char in chars)
+        yield bytes(byte_of[char] for char in chars) if whole else b""
 
 
 def byte_alphabet() -> dict[int, str]:

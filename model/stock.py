@@ -1,0 +1,196 @@
+"""Folders in the layout in which networks are published: described and loaded.
+
+A published config says the shape, a row of the catalog what no file says. Nothing here runs code
+that came with a network. No torch until one is loaded.
+"""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
+# torch is only partly typed.
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from model.architecture import config_of, layout_of, shape_of
+from model.board import Start
+from model.canvas import Card, ModelError
+from model.catalog import Row, row_from, row_of
+from model.policy import Policy
+
+if TYPE_CHECKING:
+    from model.engine import Engine
+
+logger = logging.getLogger(__name__)
+
+CHARS_A_TOKEN = 3  # of code, at least, in vocabularies of this size
+ABILITIES = frozenset({"several-holes", "re-noise", "drafts"})
+
+
+def row_for(folder: Path, keys: Mapping[str, Any] | None = None) -> Row:
+    """What no file of the folder says: a row of the catalog, the user's keys laid over it.
+
+    The row is that of the hub's cache that the folder lies in, of the folder's name, or of the name
+    in its config, in this order. Raises `ModelError`.
+    """
+    config = config_of(folder)
+    layout = layout_of(config, folder)
+    row = next((row for name in names_of(folder, config) if (row := row_of(name))), None)
+    if row is None and not keys:
+        raise ModelError(
+            f"{folder} is a network that the catalog does not know, so a few things must be said "
+            "of it: its mask token, its shift (whether the token at position i is read from row "
+            "i-1) and its context (how many tokens it was trained on at once). Give them as the "
+            "keys `mask`, `shift` and `context`."
+        )
+    given = dict(keys or {})
+    if row is None:
+        given = {"id": folder.resolve().name, "layout": layout, **given}
+    row = row_from(given, row) if given else row
+    assert row is not None  # where there is none, there are keys
+    if row.layout != layout:
+        raise ModelError(
+            f"{row.id} has the layout {row.layout!r}, but {folder / 'config.json'} is of the "
+            f"architecture {config['model_type']!r}, whose layout is {layout!r}"
+        )
+    return row
+
+
+def names_of(folder: Path, config: Mapping[str, Any]) -> list[str]:
+    """What the network in a folder may be called, the surest first."""
+    names: list[str] = []
+    for part in folder.absolute().parts:
+        if part.startswith("models--") and part.count("--") == 2:
+            names.append("/".join(part.split("--")[1:]))
+    names += [folder.absolute().name, str(config.get("_name_or_path", ""))]
+    return names
+
+
+def start_of(row: Row) -> Start:
+    return Start(line=row.masks, block=row.masks, context=row.context - row.limit)
+
+
+def policy_of(row: Row, *, published: bool = False) -> Policy:
+    """How masks are committed: by our threshold, the likeliest tokens; or as the authors do it, one
+    mask a step with their sampling."""
+    if published:
+        taken = row.sampling
+        return Policy(
+            threshold=1.0, order=order_of(row), temperature=taken.temperature, top_p=taken.top_p,
+            cut=None, grow=0.0, block=row.limit,
+        )  # fmt: skip
+    return Policy(threshold=0.9, order=order_of(row), cut=None, grow=0.0, block=row.limit)
+
+
+def order_of(row: Row) -> Any:
+    return row.sampling.order  # one of the two that Policy knows: the catalog has seen to it
+
+
+def card_of(folder: Path, row: Row) -> Card:
+    grows = {"grow"} if row.length == "grow" else set[str]()
+    return Card(
+        name=row.id.rpartition("/")[2],
+        version=version_of(folder, row),
+        context=CHARS_A_TOKEN * (row.context - row.limit),
+        hole_limit=row.limit,
+        abilities=ABILITIES | grows,
+    )
+
+
+def version_of(folder: Path, row: Row) -> str:
+    """Changes whenever a file does. Gigabytes are not read for it: sizes and times must do."""
+    digest = hashlib.sha256(repr(row).encode())
+    for path in sorted(folder.iterdir()):
+        if path.suffix in (".safetensors", ".json", ".txt") and path.is_file():
+            stat = path.stat()
+            digest.update(f"{path.name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:12]
+
+
+def load_stock(
+    folder: Path,
+    row: Row,
+    *,
+    seed: int = 0,
+    device: str | None = None,
+    dtype: str | None = None,
+    published: bool = False,
+    on_share: Callable[[str, float], None] | None = None,
+) -> Engine:
+    """Reads and checks the network; it is not warmed up. Raises `ModelError` for anything amiss.
+
+    `dtype` is "bfloat16" or "float32"; without one it is what the device multiplies fastest.
+    `published` decodes as the authors do. `on_share` hears what is being read, and the share of it.
+    """
+    config = config_of(folder)
+    layout = layout_of(config, folder)
+    try:
+        import torch
+
+        from model import weights
+        from model.engine import Engine
+        from model.network import Shape
+        from model.precision import has_bfloat16
+        from model.vocabularies import tokens_from
+    except ImportError as error:
+        raise ModelError(
+            f"this model runs in this process and needs {error.name}, which is not installed: "
+            "pip install 'infill-lsp[local]'"
+        ) from error
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    number_format = getattr(torch, dtype or ("bfloat16" if has_bfloat16(device) else "float32"))
+    stored = weights.stored_in(folder)
+    head = weights.their_name(weights.HEAD, layout) in stored
+    try:
+        shape = Shape(**shape_of(config, layout, folder, head=head), shift=row.shift)
+    except ValueError as error:
+        raise ModelError(f"{folder / 'config.json'} asks for the impossible: {error}") from error
+    tokens = tokens_from(folder, row, shape.vocab)
+
+    def on_bytes(done: int, whole: int) -> None:
+        if on_share:
+            on_share(f"{done / 1e9:.1f} of {whole / 1e9:.1f} GB", done / whole)
+
+    began = time.perf_counter()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # no helper threads for a second team: see `Engine.warm_up`
+    try:
+        network = weights.network_from(
+            folder, stored, shape, layout, device=device, dtype=number_format, on_bytes=on_bytes
+        )
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise ModelError(
+            f"{row.id} does not fit into the memory of {device}: its weights alone take "
+            f"{parameters_of(shape) * number_format.itemsize / 1e9:.1f} GB as {number_format}. "
+            "Close what else uses it, or choose a smaller network."
+        ) from error
+    finally:
+        torch.set_num_threads(threads)
+    size = sum(parameter.numel() for parameter in network.parameters()) * number_format.itemsize
+    logger.info(
+        "%s: %.2f GB of weights as %s on %s after %.1f s; this process had at most %.2f GB of host "
+        "memory", row.id, size / 1e9, str(number_format).removeprefix("torch."), device,
+        time.perf_counter() - began, (weights.peak_host_bytes() or 0) / 1e9,
+    )  # fmt: skip
+    return Engine(
+        card_of(folder, row),
+        network,
+        tokens,
+        start=start_of(row),
+        policy=policy_of(row, published=published),
+        seed=seed,
+    )
+
+
+def parameters_of(shape: Any) -> int:
+    import torch
+
+    from model.network import Network
+
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in Network(shape).parameters())
