@@ -1,0 +1,90 @@
+"""What `--model auto` is: by device, free memory and what is on disk, with a reason to read."""
+
+from __future__ import annotations
+
+import pytest
+
+from model.auto import PUBLISHED, chosen, resolved
+from model.catalog import Row, known, row_of
+from model.machine import Machine
+
+DREAMON, CODER, DIFFU, SMALL = (
+    "Dream-org/DreamOn-v0-7B",
+    "Dream-org/Dream-Coder-v0-Base-7B",
+    "apple/DiffuCoder-7B-Instruct",
+    "fredzzp/open-dcoder-0.5B",
+)
+TINY = "dllm-hub/Qwen2.5-Coder-0.5B-Instruct-diffusion-mdlm-v0.1"
+TINY3 = "dllm-hub/Qwen3-0.6B-diffusion-mdlm-v0.1"
+
+
+def gpu(free_gb: float) -> Machine:
+    return Machine("cuda:0", "a GPU", int(free_gb * 1e9))
+
+
+def rows(*ids: str) -> list[Row]:
+    found = [row_of(id) for id in ids]
+    assert None not in found
+    return [row for row in found if row]
+
+
+@pytest.mark.parametrize(
+    ("free_gb", "on_disk", "name", "because"),
+    [
+        (80, [DREAMON, SMALL], DREAMON, "of the 2 on disk that fit it is the best by published"),
+        (80, [SMALL, DREAMON], DREAMON, "(92.1 %), and it takes 18.2 GB of the 80.0 GB free on"),
+        (80, [SMALL], SMALL, "no other network on disk fits, and it takes 3.2 GB of the 80.0 GB"),
+        (12, [DREAMON, SMALL], SMALL, "DreamOn-v0-7B would be better and need 18.2 GB"),
+        (80, [DIFFU, SMALL], SMALL, "best by published figures (32.5 %)"),  # the other has none
+        (80, [CODER, SMALL, DIFFU], CODER, "of the 3 on disk that fit"),
+        (80, [TINY3, TINY], TINY, "none with a published figure, it is the smallest"),
+        (2, [DREAMON, SMALL], "bundled", "open-dcoder-0.5B needs 3.2 GB"),
+        (2, [DREAMON], "bundled", "no other network on disk fits the 2.0 GB free on a GPU"),
+        (0, [SMALL], "bundled", "no other network on disk fits the 0 kB free"),
+        (80, [], "bundled", f"`infill-lsp models pull {DREAMON}`"),
+        (6, [], "bundled", f"have room for open-dcoder-0.5B: `infill-lsp models pull {SMALL}`"),
+    ],
+)
+def test_on_a_gpu_the_best_on_disk_that_fits_is_chosen(
+    free_gb: float, on_disk: list[str], name: str, because: str
+) -> None:
+    choice = chosen(gpu(free_gb), rows(*on_disk), known())
+    assert choice.name == name
+    assert because in choice.sentence
+    assert choice.sentence.startswith(f"auto chose {name.rpartition('/')[2]}: ")
+
+
+def test_where_nothing_would_fit_nothing_is_recommended() -> None:
+    choice = chosen(gpu(1), [], known())
+    assert (choice.name, choice.why) == ("bundled", "no other network is on disk")
+
+
+@pytest.mark.parametrize("on_disk", [[], [SMALL], [DREAMON, SMALL]])
+@pytest.mark.parametrize("free", [None, 0, 10**12])
+def test_without_a_gpu_only_the_bundled_model_answers_while_one_types(
+    free: int | None, on_disk: list[str]
+) -> None:
+    choice = chosen(Machine("cpu", "CPU, 2 cores", free), rows(*on_disk), known())
+    assert choice.name == "bundled"
+    assert "no GPU that torch can use" in choice.why
+    assert "CPU, 2 cores" in choice.why
+    assert ("is on disk" in choice.why) == bool(on_disk)
+
+
+def test_published_figures_are_of_networks_in_the_catalog() -> None:
+    assert PUBLISHED.keys() <= {row.id for row in known()}
+
+
+def test_a_name_that_is_not_auto_is_left_alone() -> None:
+    heard: list[str] = []
+    assert resolved("bundled", lambda what, share: heard.append(what)) == "bundled"
+    assert heard == []
+
+
+def test_who_loads_hears_what_was_chosen_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model.auto.machine", lambda *, aside: gpu(80))
+    monkeypatch.setattr("model.auto.on_disk", lambda: rows(SMALL))
+    heard: list[str] = []
+    assert resolved("auto", lambda what, share: heard.append(what)) == SMALL
+    assert [what for what in heard if what.startswith("auto chose open-dcoder-0.5B: ")] == heard
+    assert len(heard) == 1
