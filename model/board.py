@@ -5,6 +5,7 @@ It is all that is carried from step to step. It knows ids, not networks; no torc
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -88,6 +89,26 @@ class Board:
         count = max(1, round(hole.strength * len(former)))
         noised = set(chance.sample(range(len(former)), count))
         return [Cell(mask) if i in noised else Cell(t, 1.0) for i, t in enumerate(former)]
+
+    @property
+    def open(self) -> list[bool]:
+        """Of each hole whether it may begin with any number of masks: nothing of it is kept."""
+        mask = self.vocabulary.specials.mask
+        return [all(cell.token == mask for cell in cells) for cells in self.cells]
+
+    def resized(self, lengths: Sequence[int]) -> Board:
+        """A fresh board of the same canvas, its open holes with so many masks, one at least."""
+        board = copy.copy(self)
+        board.budgets = list(self.budgets)
+        board.cells = [
+            [Cell(self.vocabulary.specials.mask) for _ in range(min(max(length, 1), hole.limit))]
+            if free
+            else [copy.copy(cell) for cell in cells]
+            for length, hole, free, cells in zip(
+                lengths, self.canvas.holes, self.open, self.cells, strict=True
+            )
+        ]
+        return board
 
     @property
     def row(self) -> list[int]:
