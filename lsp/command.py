@@ -14,7 +14,21 @@ from typing import Protocol
 
 from infill.settings import Settings
 from infill.source import InputError
-from lsp.helps import BENCH, CORPUS, DOCTOR, EVAL, FILL, SERVER, TRAIN, Help
+from lsp.helps import (
+    BENCH,
+    CORPUS,
+    DOCTOR,
+    EVAL,
+    FILL,
+    MODELS,
+    MODELS_INFO,
+    MODELS_LIST,
+    MODELS_PULL,
+    MODELS_RM,
+    SERVER,
+    TRAIN,
+    Help,
+)
 from model import ModelError
 
 FAILED = 1  # the work was done, and what came of it is not what was wanted
@@ -61,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--clientProcessId", help=argparse.SUPPRESS)
     top.set_defaults(verb=no_verb)
     verbs = top.add_subparsers(title="verbs", metavar="VERB")
-    for add in (add_fill, add_doctor, add_eval, add_bench, add_corpus, add_train):
+    for add in (add_fill, add_doctor, add_models, add_eval, add_bench, add_corpus, add_train):
         add(verbs)
     return top
 
@@ -87,6 +101,25 @@ def add_doctor(verbs: Verbs) -> None:
     verb.add_argument("--json", action="store_true", help="print one JSON object")
     with_model(verb)
     verb.set_defaults(verb=doctor)
+
+
+def add_models(verbs: Verbs) -> None:
+    verb = described(verbs.add_parser("models", help="list, fetch and remove networks"), MODELS)
+    inner = verb.add_subparsers(title="verbs", metavar="VERB", required=True)
+    one = described(inner.add_parser("list", help="what there is, and what fits here"), MODELS_LIST)
+    one.add_argument("--json", action="store_true", help="print one JSON object")
+    one.set_defaults(verb=models_list)
+    one = described(inner.add_parser("info", help="all that is known of one"), MODELS_INFO)
+    one.add_argument("id", metavar="ID", help='owner/name; the name is enough; or "bundled"')
+    one.add_argument("--json", action="store_true", help="print one JSON object")
+    one.set_defaults(verb=models_info)
+    one = described(inner.add_parser("pull", help="fetch its weights"), MODELS_PULL)
+    one.add_argument("id", metavar="ID", help="owner/name; the name is enough for a known one")
+    one.set_defaults(verb=models_pull)
+    one = described(inner.add_parser("rm", help="remove its weights"), MODELS_RM)
+    one.add_argument("id", metavar="ID", help="owner/name; the name is enough for a known one")
+    one.add_argument("--yes", action="store_true", help="do not ask")
+    one.set_defaults(verb=models_rm)
 
 
 def add_eval(verbs: Verbs) -> None:
@@ -147,7 +180,10 @@ def with_model(
 ) -> None:
     """The verbs' own have no default, or it would overrule `infill-lsp --model NAME fill FILE`."""
     to.add_argument(
-        "--model", default=model, metavar="NAME", help='"bundled" (default), or a folder of weights'
+        "--model",
+        default=model,
+        metavar="NAME",
+        help='"bundled" (default), "auto", a folder of weights, or an id of `models list`',
     )
     to.add_argument(
         "--seed", type=int, default=seed, metavar="N", help="same seed, same fills (default: 0)"
@@ -188,6 +224,30 @@ def doctor(options: argparse.Namespace) -> int:
     from infill.doctor import examine
 
     return examine(settings(options), as_json=options.json)
+
+
+def models_list(options: argparse.Namespace) -> int:
+    from lsp.models import show_list
+
+    return show_list(as_json=options.json)
+
+
+def models_info(options: argparse.Namespace) -> int:
+    from lsp.models import show_info
+
+    return show_info(options.id, as_json=options.json)
+
+
+def models_pull(options: argparse.Namespace) -> int:
+    from lsp.models import fetch
+
+    return fetch(options.id)
+
+
+def models_rm(options: argparse.Namespace) -> int:
+    from lsp.models import remove
+
+    return remove(options.id, yes=options.yes)
 
 
 def evaluate(options: argparse.Namespace) -> int:

@@ -20,7 +20,8 @@ editor to start talking. The verbs are for the terminal; each has a --help of it
     """\
   infill-lsp                           what an editor starts
   infill-lsp fill game.py --watch      fill the holes of a file and watch it happen
-  infill-lsp doctor                    is everything there that a fill needs?""",
+  infill-lsp doctor                    is everything there that a fill needs?
+  infill-lsp models list               which networks there are, and what fits here""",
 )
 
 FILL = Help(
@@ -62,6 +63,65 @@ works. The exit status is 1 when something is broken; each broken line says what
   infill-lsp doctor
   infill-lsp doctor --model ./my-weights
   infill-lsp doctor --json | jq '.checks[] | select(.ok == false)'""",
+)
+
+MODELS = Help(
+    """\
+Shows which networks of others can be used instead of the bundled one, and fetches and removes their
+weights. Nothing is ever fetched unless you say `pull`.
+
+Their files lie in huggingface_hub's cache, shared with other programs: HF_HOME says where, HF_TOKEN
+or `hf auth login` who you are, HTTPS_PROXY how to get out. Only safetensors, configs and tokenizers
+are fetched, at the revision that was looked at where there is one. Without a network, or with
+HF_HUB_OFFLINE=1, everything but `pull` works, and so does each network that is on disk.""",
+    """\
+  infill-lsp models list                       what there is, on disk or not, and what fits here
+  infill-lsp models info open-dcoder-0.5B      licence, special tokens, memory, where it lies
+  infill-lsp models pull open-dcoder-0.5B      fetch it; after a break the same command goes on
+  infill-lsp fill game.py --model open-dcoder-0.5B
+  infill-lsp models rm open-dcoder-0.5B        remove it from the cache""",
+)
+
+MODELS_LIST = Help(
+    """\
+All networks of the catalog: size of the weights, about what memory it needs, whether that is free
+now (`slow`: it is, but without a GPU a fill takes too long while you type), whether all its files
+are on disk, how a fill gets its length (`grow`: the network adds and deletes masks itself;
+`choose`: several lengths are tried), and its licence. Then what `--model auto` is.""",
+    """\
+  infill-lsp models list
+  infill-lsp models list --json | jq -r '.networks[] | select(.on_disk) | .id'""",
+)
+
+MODELS_INFO = Help(
+    """\
+All that is known of a network: its licence and what that limits, its special tokens, the revision
+that is used, what of it was verified here, where it lies, and the memory it needs (weights by
+arithmetic; the room to work in is an estimate, for the largest batch).""",
+    """\
+  infill-lsp models info DreamOn-v0-7B
+  infill-lsp models info Dream-org/DreamOn-v0-7B --json | jq .memory""",
+)
+
+MODELS_PULL = Help(
+    """\
+Fetches a network of the catalog, or any other of the hub by its id (owner/name). First it looks
+whether there is room on the disk for what is missing. Files that are complete are kept whatever
+happens, so after a break the same command goes on; ctrl-c ends it at any time.""",
+    """\
+  infill-lsp models pull DreamOn-v0-7B
+  HF_HOME=/big/disk infill-lsp models pull DreamOn-v0-7B
+  HF_TOKEN=hf_… infill-lsp models pull owner/private-network""",
+)
+
+MODELS_RM = Help(
+    """\
+Removes a network from huggingface_hub's cache, all revisions of it and what broken downloads left,
+and says how much that frees. It asks first. Other programs that use the same weights have to fetch
+them again.""",
+    """\
+  infill-lsp models rm DreamOn-v0-7B
+  infill-lsp models rm DreamOn-v0-7B --yes     without being asked""",
 )
 
 EVAL = Help(

@@ -41,7 +41,7 @@ def machine(*, aside: bool = True) -> Machine:
     process of its own; with `aside` false in this one, for who will load something anyway."""
     gpu = (gpu_aside() if aside else gpu_here()) if has_gpu() else None
     if gpu is None:
-        return Machine("cpu", f"CPU, {os.cpu_count() or 1} cores", free_host())
+        return Machine("cpu", f"CPU with {os.cpu_count() or 1} cores", free_host())
     return Machine("cuda:0", *gpu)
 
 

@@ -64,10 +64,10 @@ def test_where_nothing_would_fit_nothing_is_recommended() -> None:
 def test_without_a_gpu_only_the_bundled_model_answers_while_one_types(
     free: int | None, on_disk: list[str]
 ) -> None:
-    choice = chosen(Machine("cpu", "CPU, 2 cores", free), rows(*on_disk), known())
+    choice = chosen(Machine("cpu", "CPU with 2 cores", free), rows(*on_disk), known())
     assert choice.name == "bundled"
     assert "no GPU that torch can use" in choice.why
-    assert "CPU, 2 cores" in choice.why
+    assert "CPU with 2 cores" in choice.why
     assert ("is on disk" in choice.why) == bool(on_disk)
 
 

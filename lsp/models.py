@@ -1,0 +1,348 @@
+"""`infill-lsp models`: which networks there are, what they need, and fetching and removing them.
+
+Knows the terminal; the facts are the catalog's, the files huggingface_hub's. No torch in here.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from infill.source import InputError
+from infill.terminal import console, print_json
+from model import ModelError, auto, folder, hub
+from model.catalog import Row, known, row_of
+from model.hub import gb
+from model.load import BUNDLED
+from model.machine import Machine, machine
+from model.memory import Plan, plan_for
+
+NAME = "bundled"
+PATIENCE_S = 3  # after ctrl-c the lines to the hub get so long to end by themselves
+AGAIN = "What is complete is kept: the same command goes on from there."
+LENGTHS = {"grow": "it adds and deletes masks itself", "choose": "several lengths are tried"}
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A row as it stands on this machine."""
+
+    row: Row
+    folder: Path | None  # with all of its files, where it is on disk
+    plan: Plan
+
+    def as_object(self) -> dict[str, Any]:
+        row = self.row
+        return {
+            "id": row.id,
+            "bytes": row.bytes,
+            "licence": row.licence,
+            "length": row.length,
+            "revision": row.revision or None,
+            "on_disk": str(self.folder) if self.folder else None,
+            "bytes_needed": self.plan.needed,
+            "fits": self.plan.fits,
+        }
+
+
+def show_list(*, as_json: bool) -> int:
+    needs_hub()
+    with console().status("looking at this machine"):
+        here = machine()
+        networks = [network_of(row, here) for row in known()]
+    choice = auto.chosen(here, [each.row for each in networks if each.folder], known())
+    if as_json:
+        print_json(
+            {
+                "device": device_of(here),
+                "auto": {"model": choice.name, "why": choice.why},
+                "cache": str(hub.cache()),
+                "networks": [bundled_object(), *(each.as_object() for each in networks)],
+            }
+        )
+        return 0
+    # What is piped on has a line for each network, however long.
+    out = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    out.print(table_of(networks, here))
+    free = "" if here.free is None else f", {gb(here.free)} free"
+    out.print(Text(f"Here: {here.name}{free}. {choice.sentence}."), soft_wrap=True)
+    return 0
+
+
+def table_of(networks: list[Network], here: Machine) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("network", overflow="fold")
+    for right in ("size", "needs"):
+        table.add_column(right, justify="right", no_wrap=True)
+    for column in ("fits", "on disk", "length", "licence"):
+        table.add_column(column, no_wrap=True)
+    ours = bundled_object()
+    table.add_row(NAME, gb(ours["bytes"]), "", "yes", "ships", ours["length"], ours["licence"])
+    fits = "slow" if here.device == "cpu" else "yes"
+    for each in networks:
+        row = each.row
+        table.add_row(
+            row.id,
+            gb(row.bytes),
+            gb(each.plan.needed),
+            fits if each.plan.fits else Text("no", style="dim"),
+            Text("yes", style="green") if each.folder else Text("no", style="dim"),
+            row.length,
+            row.licence,
+        )
+    return table
+
+
+def show_info(name: str, *, as_json: bool) -> int:
+    if name == NAME:
+        facts = bundled_object()
+    else:
+        row = row_of(name)
+        if row is None:
+            raise InputError(f"the catalog does not know {name}; {likely(name)}")
+        needs_hub()
+        facts = facts_of(network_of(row, machine()))
+    if as_json:
+        print_json(facts)
+        return 0
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for key, value in facts.items():
+        grid.add_row(key.replace("_", " "), told(key, value))
+    Console(highlight=False).print(grid)
+    return 0
+
+
+def facts_of(network: Network) -> dict[str, Any]:
+    """The row, and what it means on this machine."""
+    row, plan = network.row, network.plan
+    tokens = ("mask", "bos", "eos", "expand", "delete")
+    special = {key: value for key in tokens if (value := getattr(row, key)) is not None}
+    sampling = {key: getattr(row.sampling, key) for key in ("temperature", "top_p", "order")}
+    return network.as_object() | {
+        "limits": row.limits,
+        "page": f"https://huggingface.co/{row.id}",
+        "layout": row.layout,
+        "context": row.context,
+        "shift": row.shift,
+        "special_tokens": special | ({"banned": list(row.banned)} if row.banned else {}),
+        "masks": row.masks,
+        "limit": row.limit,
+        "sampling": sampling,
+        "published": auto.PUBLISHED.get(row.id),
+        "verified": row.verified,
+        "memory": {
+            "device": plan.device,
+            "dtype": plan.dtype,
+            "weights": plan.weights,
+            "working": plan.working,
+            "free": plan.free,
+        },
+    }
+
+
+def told(key: str, value: Any) -> str:
+    """A fact for a reader."""
+    match key, value:
+        case "bytes" | "bytes_needed", int():
+            return gb(value)
+        case "on_disk", None:
+            return "no"
+        case "revision", None:
+            return 'none is pinned: "main" is fetched, whatever it is by then'
+        case "published", None:
+            return "no infilling figure"
+        case "published", float():
+            return f"{value} % of HumanEval-Infilling's single lines, the length not told"
+        case "length", str():
+            return f"{value} ({LENGTHS[value]})"
+        case "context", int():
+            return f"{value} tokens"
+        case "memory", _:
+            free = "" if value["free"] is None else f", {gb(value['free'])} are free"
+            return (
+                f"{gb(value['weights'])} of weights and about {gb(value['working'])} to work in, "
+                f"on {value['device']} in {value['dtype']}{free}"
+            )
+        case "special_tokens" | "sampling", _:
+            return ", ".join(f"{name} {each}" for name, each in value.items())
+        case "languages", _:
+            return ", ".join(value)
+        case _, bool():
+            return "yes" if value else "no"
+        case _:
+            return str(value)
+
+
+def bundled_object() -> dict[str, Any]:
+    card = folder.card_of(BUNDLED)
+    return {
+        "id": NAME,
+        "name": card.name,
+        "version": card.version,
+        "bytes": hub.size_of(BUNDLED),
+        "licence": "Apache-2.0",
+        "length": "grow",
+        "context_chars": card.context,
+        "languages": sorted(card.languages),
+        "on_disk": str(BUNDLED),
+        "fits": True,
+    }
+
+
+def fetch(name: str) -> int:
+    id, row = id_named(name)
+    needs_hub()
+    revision = row.revision if row else ""
+    if here := hub.found(id, revision):
+        print(f"{id} is already here: {here}")
+        return 0
+    to = console()
+    say = to.print
+    if row is None:
+        say(Text(f"the catalog does not know {id}: it will need a few keys in your settings, and "
+                 "can be used if it is of a known architecture"), soft_wrap=True)  # fmt: skip
+    else:
+        say(Text(f"licence of {id}: {row.licence}; {row.limits}"), soft_wrap=True)
+    if not revision:
+        say(Text("no revision of it is pinned: what 'main' is now is fetched"), soft_wrap=True)
+    stop = threading.Event()
+    with bar(to) as progress, ended_by_ctrl_c(stop, to):
+        task = progress.add_task(id.rpartition("/")[2], total=None)
+        try:
+            folder = hub.pull(
+                id, revision,
+                lambda done, whole: progress.update(task, completed=done, total=whole),
+                stop.is_set,
+            )  # fmt: skip
+        except (hub.Stopped, KeyboardInterrupt):
+            progress.stop()
+            say(Text(f"stopped. {AGAIN}"))
+            raise KeyboardInterrupt from None
+    print(f"{id}: {gb(hub.size_of(folder))} in {folder}")
+    say(Text(f"use it by `--model {id}`, or as `model` in your editor's settings"), soft_wrap=True)
+    return 0
+
+
+def bar(to: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
+        TimeRemainingColumn(), console=to,
+    )  # fmt: skip
+
+
+@contextmanager
+def ended_by_ctrl_c(stop: threading.Event, to: Console) -> Generator[None]:
+    """The hub's client waits for its threads, and those for bytes; so they are told to stop, and
+    where a line is silent the process ends without them."""
+
+    def leave() -> None:
+        to.show_cursor()
+        print(f"stopped. {AGAIN}", file=sys.stderr, flush=True)
+        os._exit(130)
+
+    def interrupted(number: int, frame: object) -> None:
+        if not stop.is_set():
+            stop.set()
+            timer = threading.Timer(PATIENCE_S, leave)
+            timer.daemon = True
+            timer.start()
+            timers.append(timer)
+        raise KeyboardInterrupt
+
+    timers: list[threading.Timer] = []
+    former = signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
+        for timer in timers:
+            timer.cancel()
+
+
+def remove(name: str, *, yes: bool) -> int:
+    id, _ = id_named(name)
+    needs_hub()
+    removal = hub.removal_of(id)
+    if removal is None:
+        raise ModelError(f"nothing of {id} is on disk: {hub.cache()} does not hold it")
+    many = f" in {removal.revisions} revisions" if removal.revisions > 1 else ""
+    if not yes:
+        if not sys.stdin.isatty():
+            raise InputError(f"removing {id} frees {gb(removal.bytes)}; say so with --yes")
+        print(
+            f"{removal.folder} holds {gb(removal.bytes)}{many}, for all programs that use "
+            "huggingface_hub.",
+            file=sys.stderr,
+        )
+        if input(f"Remove {id}? [y/N] ").strip().casefold() not in ("y", "yes"):
+            print("kept", file=sys.stderr)
+            return 1
+    removal.execute()
+    print(f"{id}: {gb(removal.bytes)} freed{many}")
+    return 0
+
+
+def network_of(row: Row, here: Machine) -> Network:
+    plan = plan_for(row, None, here.device, here.dtype, free=here.free)
+    return Network(row, hub.found(row.id, row.revision), plan)
+
+
+def id_named(name: str) -> tuple[str, Row | None]:
+    """The hub's id for a name of the catalog, or for one of the hub that the catalog lacks."""
+    if name == NAME:
+        raise InputError(
+            "the bundled model is a part of infill-lsp: it is neither fetched nor removed"
+        )
+    row = row_of(name)
+    if row:
+        return row.id, row
+    if name.count("/") != 1 or Path(name).expanduser().exists():
+        raise InputError(
+            f"{name!r} is neither a known network nor an id of the hub (owner/name); {likely(name)}"
+        )
+    return name, None
+
+
+def likely(name: str) -> str:
+    ids = [row.id for row in known()]
+    ends = {id.rpartition("/")[2].casefold(): id for id in ids}
+    near = get_close_matches(name.rpartition("/")[2].casefold(), ends, 1, 0.5)
+    if near:
+        return f"did you mean {ends[near[0]]}?"
+    return "`infill-lsp models list` shows those that are"
+
+
+def device_of(here: Machine) -> dict[str, Any]:
+    return {"device": here.device, "name": here.name, "bytes_free": here.free}
+
+
+def needs_hub() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("huggingface_hub") is None:
+        raise ModelError(
+            "networks of others are kept by huggingface_hub, which is not installed: "
+            "pip install 'infill-lsp[local]'"
+        )
