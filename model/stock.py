@@ -132,7 +132,7 @@ def load_stock(
     try:
         import torch
 
-        from model import weights
+        from model import memory, weights
         from model.engine import Engine
         from model.network import Shape
         from model.precision import has_bfloat16
@@ -151,6 +151,7 @@ def load_stock(
     except ValueError as error:
         raise ModelError(f"{folder / 'config.json'} asks for the impossible: {error}") from error
     tokens = tokens_from(folder, row, shape.vocab)
+    memory.check(memory.plan_for(row, shape, device, number_format))
 
     def on_bytes(done: int, whole: int) -> None:
         if on_share:
@@ -165,9 +166,8 @@ def load_stock(
         )
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise ModelError(
-            f"{row.id} does not fit into the memory of {device}: its weights alone take "
-            f"{parameters_of(shape) * number_format.itemsize / 1e9:.1f} GB as {number_format}. "
-            "Close what else uses it, or choose a smaller network."
+            f"{row.id} does not fit into the memory of {device} any more, though it would have "
+            "when loading began: close what else uses it, or choose a smaller network"
         ) from error
     finally:
         torch.set_num_threads(threads)
@@ -185,12 +185,3 @@ def load_stock(
         policy=policy_of(row, published=published),
         seed=seed,
     )
-
-
-def parameters_of(shape: Any) -> int:
-    import torch
-
-    from model.network import Network
-
-    with torch.device("meta"):
-        return sum(parameter.numel() for parameter in Network(shape).parameters())
