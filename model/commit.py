@@ -28,7 +28,8 @@ NOTES = ("rows", "real", "holes", "one_line", "full", "known", "calm")
 class Asked:
     """One step's question: the boards' tokens and their masks, each padded to the longest.
 
-    Of a mask is noted: its position in the flattened grid of tokens; whether it is one, or
+    The tokens may be only those that are computed anew; `lengths` are those of the whole boards.
+    Of a mask is noted: from which row of the flattened grid it is read; whether it is one, or
     padding; its hole; whether that is to stay one line; whether it may not grow; whether the
     step before knew the mask (`known`), and found it as in the step before that (`calm`).
     """
@@ -37,6 +38,7 @@ class Asked:
     lengths: Tensor  # (boards)
     notes: Tensor  # (notes, boards, masks)
     numbers: Tensor  # (boards, masks), uniform in [0, 1), for who samples
+    where: Tensor  # (boards, length), the tokens' positions
 
     def note(self, name: str) -> Tensor:
         return self.notes[NOTES.index(name)]
@@ -44,10 +46,6 @@ class Asked:
     @property
     def real(self) -> Tensor:
         return self.note("real").bool()
-
-    def to(self, device: torch.device) -> Asked:
-        parts = (self.tokens, self.lengths, self.notes, self.numbers)
-        return Asked(*(part.to(device) for part in parts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,19 +94,47 @@ class Body(nn.Module):
         self.embed_tokens = nn.Embedding(shape.vocab, shape.dim)
         self.layers = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = RMSNorm(shape.dim, shape.eps)
+        self.tables: list[tuple[Tensor, Tensor]] = []  # see `turns`
 
-    def forward(self, tokens: Tensor, lengths: Tensor | None) -> Tensor:
-        length = tokens.shape[1]
+    def forward(
+        self,
+        tokens: Tensor,
+        lengths: Tensor | None,
+        kept: Tensor | None = None,
+        where: Tensor | None = None,
+    ) -> Tensor:
+        """States of the tokens, before the shift that some networks read them with.
+
+        Into `kept` (layers, 2, batch, kv heads, length, head width), where given, all keys and
+        values are written. With `where` (batch, rows) only the tokens at those positions come, as
+        (batch, rows), and what `kept` holds of the others is what they see of them; `lengths` are
+        still those of the whole. A position that comes twice must come with the same token.
+        """
+        length = tokens.shape[1] if where is None or kept is None else kept.shape[-2]
         seen = None
         if lengths is not None:
             real = torch.arange(length, device=tokens.device) < lengths[:, None]  # (batch, length)
             seen = real[:, None, None, :]  # every query sees all real keys
         hidden: Tensor = self.embed_tokens(tokens)
-        turn = rotation(length, self.shape, tokens.device, hidden.dtype)
-        for block in self.layers:
-            hidden = block(hidden, turn, seen)
+        turn = self.turns(length, tokens.device, hidden.dtype)
+        if where is not None:
+            turn = (turn[0][where][:, None], turn[1][where][:, None])  # (batch, 1, rows, width)
+        for number, block in enumerate(self.layers):
+            mine = None if kept is None else kept[number]
+            hidden = block(hidden, turn, seen, mine, where)
         out: Tensor = self.norm(hidden)
         return out
+
+    def turns(self, length: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """`rotation`, computed once for all where nothing is learnt."""
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return rotation(length, self.shape, device, dtype)
+        for cos, sin in self.tables:
+            if len(cos) >= length and cos.dtype == dtype and cos.device == device:
+                return cos[:length], sin[:length]
+        # The smaller ones stay, as graphs may read them.
+        self.tables.insert(0, rotation(max(1024, 2 * length), self.shape, device, dtype))
+        return self.turns(length, device, dtype)
 
 
 class Block(nn.Module):
@@ -117,8 +145,16 @@ class Block(nn.Module):
         self.post_attention_layernorm = RMSNorm(shape.dim, shape.eps)
         self.mlp = SwiGLU(shape)
 
-    def forward(self, hidden: Tensor, turn: tuple[Tensor, Tensor], seen: Tensor | None) -> Tensor:
-        hidden = hidden + self.self_attn(self.input_layernorm(hidden), turn, seen)
+    def forward(
+        self,
+        hidden: Tensor,
+        turn: tuple[Tensor, Tensor],
+        seen: Tensor | None,
+        kept: Tensor | None,
+        where: Tensor | None,
+    ) -> Tensor:
+        normed = self.input_layernorm(hidden)
+        hidden = hidden + self.self_attn(normed, turn, seen, kept, where)
         out: Tensor = hidden + self.mlp(self.post_attention_layernorm(hidden))
         return out
 
@@ -135,7 +171,14 @@ class Attention(nn.Module):
         self.q_norm = RMSNorm(width, shape.eps) if shape.qk_norm else nn.Identity()
         self.k_norm = RMSNorm(width, shape.eps) if shape.qk_norm else nn.Identity()
 
-    def forward(self, hidden: Tensor, turn: tuple[Tensor, Tensor], seen: Tensor | None) -> Tensor:
+    def forward(
+        self,
+        hidden: Tensor,
+        turn: tuple[Tensor, Tensor],
+        seen: Tensor | None,
+        kept: Tensor | None,
+        where: Tensor | None,
+    ) -> Tensor:
         batch, length, _ = hidden.shape
         width = self.shape.head_width
 
@@ -145,13 +188,43 @@ class Attention(nn.Module):
         q = rotate(self.q_norm(heads(self.q_proj(hidden))), turn)
         k = rotate(self.k_norm(heads(self.k_proj(hidden))), turn)
         v = heads(self.v_proj(hidden))
+        if kept is not None:
+            k, v = remembered(kept, k, v, where)
         causal = self.shape.causal  # padding is on the right, where no real token looks then
-        mixed = functional.scaled_dot_product_attention(
-            q, k, v, attn_mask=None if causal else seen, is_causal=causal,
-            enable_gqa=self.shape.heads != self.shape.kv_heads,
-        )  # fmt: skip
+        mixed = attended(q, k, v, None if causal else seen, causal)
         out: Tensor = self.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
         return out
+
+
+def remembered(kept: Tensor, k: Tensor, v: Tensor, where: Tensor | None) -> tuple[Tensor, Tensor]:
+    """All keys and values of one layer, those at `where` (all without) now written to `kept`."""
+    for kind, fresh in zip(kept, (k, v), strict=True):
+        if where is None:
+            kind.copy_(fresh)
+        else:
+            kind.scatter_(2, where[:, None, :, None].expand_as(fresh), fresh)
+    return kept[0], kept[1]
+
+
+def attended(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None, causal: bool) -> Tensor:
+    """Attention by the fastest kernel there is for the case, (batch, heads, length, width).
+
+    Without padding there is no mask, and CUDA takes its flash kernel, which knows grouped heads.
+    That kernel takes no mask; the one that does, without ever writing all scores to memory, wants
+    a key head for each query head. So they are spelled out for it: a copy of one layer's keys and
+    values, where the kernel of last resort would write queries · keys scores for each head.
+    """
+    grouped = q.shape[1] != k.shape[1]
+    if grouped and seen is not None and q.is_cuda:
+        k, v = spelled_out(k, q.shape[1]), spelled_out(v, q.shape[1])
+        grouped = False
+    return functional.scaled_dot_product_attention(
+        q, k, v, attn_mask=seen, is_causal=causal, enable_gqa=grouped
+    )
+
+
+def spelled_out(heads: Tensor, count: int) -> Tensor:
+    return heads.repeat_interleave(count // heads.shape[1], dim=1)
 
 
 class SwiGLU(nn.Module):

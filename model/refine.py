@@ -12,31 +12,19 @@ between any two steps, and a draft is always at hand.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from model.board import Board, Cell, Guesses
+from model.board import Board, Guesses
 from model.canvas import Draft
-from model.commit import NOTES, Asked, Bans, allowed, decided, probabilities_of
+from model.commit import NOTES, Asked, Bans, allowed
 from model.evidence import Evidence
+from model.graphs import Desk
 from model.network import Network
+from model.past import Past, Place, anew
 from model.policy import Policy
-
-Place = tuple[int, int, int]  # position in the row, hole, index in the hole
-
-
-@dataclass(slots=True)
-class Past:
-    """What a board's next step knows of the last one, where the policy asks for it (KLASS).
-
-    A mask is known again by its cell, wherever growing and cutting has moved it.
-    """
-
-    cells: list[Cell] = field(default_factory=list[Cell])
-    calm: list[bool] = field(default_factory=list[bool])
-    probabilities: Tensor | None = None  # (masks, vocab)
 
 
 def refine(
@@ -44,8 +32,9 @@ def refine(
 ) -> Iterator[Draft]:
     """All drafts of one board, the last one final."""
     chance, past = torch.Generator().manual_seed(0), Past()
+    desk = Desk(network, board.vocabulary)
     while True:
-        (draft,) = step(network, [board], policy, [chance], [evidence], [past])
+        (draft,) = step(network, [board], policy, [chance], [evidence], [past], desk)
         yield draft
         if draft.final:
             return
@@ -59,38 +48,79 @@ def step(
     chances: Sequence[torch.Generator],
     evidence: Sequence[Evidence | None],
     pasts: Sequence[Past] | None = None,
+    desk: Desk | None = None,
 ) -> list[Draft]:
     """One forward over all boards, one commitment on each; returns a draft for each.
 
     `chances` are the boards' own sources of randomness, so that a board's drafts do not depend on
     its neighbours in the batch: at each step with a temperature one `torch.rand(masks)` is drawn
     from them, for `rules.drawn`. `evidence` is what is known of each beside the network; `pasts`
-    are needed for KLASS. A board without masks is only drafted. All boards share one vocabulary.
-    Boards are written to only at the end: where this raises, they are as they were.
+    are needed for KLASS and frozen surroundings; `desk` is the network's, if it has one already. A
+    board without masks is only drafted. All boards share one vocabulary. They are written to only
+    at the end of their forward: where that raises, they are as they were.
     """
+    desk = desk or Desk(network, boards[0].vocabulary)
     pasts = pasts or [Past() for _ in boards]
+    seats = list(zip(boards, chances, evidence, pasts, strict=True))
+    still = [it[3].fits(it[0], policy.frozen) for it in seats]
+    drafts: dict[int, Draft] = {}
+    for few in (False, True):
+        mine = [i for i, it in enumerate(still) if it == few]
+        if mine:
+            some = zip(*(seats[i] for i in mine), strict=True)
+            drafts |= zip(mine, forward(desk, policy, few, *map(list, some)), strict=True)
+    return [drafts[i] for i in range(len(boards))]
+
+
+def forward(
+    desk: Desk,
+    policy: Policy,
+    few: bool,
+    boards: list[Board],
+    chances: list[torch.Generator],
+    evidence: list[Evidence | None],
+    pasts: list[Past],
+) -> list[Draft]:
+    """`step` for boards of which all are computed as a whole, or all but the `few` of holes."""
     places = [board.masks(policy.block) for board in boards]
-    device = network.lm_head.weight.device
-    specials = boards[0].vocabulary.specials
-    asked = asked_of(boards, places, policy, chances, pasts).to(device)
-    logits = logits_of(network, asked)  # (boards, masks, vocab)
-    bans = Bans.of(specials, boards[0].vocabulary.newlines, logits.shape[-1], device)
-    logits = allowed(logits, asked, bans, specials, policy.grow)
-    probabilities = probabilities_of(logits, policy)
+    shift = desk.network.shape.shift
+    rows = [board.row for board in boards]
+    some = [anew(board, shift) for board in boards] if few else [range(len(row)) for row in rows]
+    batch, length, masks = desk.sizes(
+        len(boards), max(map(len, rows)), max(1, *map(len, places), 0)
+    )
+    width = desk.few_rows(max(map(len, some))) if few else length
+    desk.make_room(batch, length, masks, policy)
+    asked = asked_of(boards, places, some, (batch, length, width, masks), shift, pasts)
+    if policy.temperature > 0:
+        for i, (where, chance) in enumerate(zip(places, chances, strict=True)):
+            asked.numbers[i, : len(where)] = torch.rand(len(where), generator=chance)
+    kept = desk.kept_for(batch, length) if policy.frozen else None
+    if kept is not None and few:
+        for i, past in enumerate(pasts):
+            if past.kept is not None:
+                kept[:, :, i, :, : len(rows[i])] = past.kept
+    probabilities = desk.probabilities(asked, policy, kept, few=few)
     for i, (board, where, known) in enumerate(zip(boards, places, evidence, strict=True)):
         if known is not None and where:
             mine = probabilities[i, : len(where)]
             probabilities[i, : len(where)] = known.mixed(board, where, mine)
-    before = before_of(boards, places, pasts, probabilities) if policy.klass else None
-    news = decided(probabilities, asked, policy, specials, before).tolist()  # the one copy back
+    before = desk.before_for(asked) if policy.klass else None
+    if before is not None:
+        for i, (board, where, past) in enumerate(zip(boards, places, pasts, strict=True)):
+            past.write_before(board, where, before[i])
+    news = desk.decided(asked, policy, before)
     drafts: list[Draft] = []
-    for i, (board, where, known) in enumerate(zip(boards, places, evidence, strict=True)):
+    for i, (board, where, past) in enumerate(zip(boards, places, pasts, strict=True)):
         mine = [part[i][: len(where)] for part in news]
         if policy.klass:
-            pasts[i].cells = [board.cells[hole][index] for _, hole, index in where]
-            pasts[i].calm = [bool(it) for it in mine[4]]
-            pasts[i].probabilities = probabilities[i, : len(where)].clone()
+            past.notice(board, where, mine[-1], probabilities[i, : len(where)])
+        if few:
+            past.age += 1
+        elif kept is not None:
+            past.keep(board, kept[:, :, i, :, : len(rows[i])])
         draft = committed(board, where, mine, policy)
+        known = evidence[i]
         drafts.append(draft if known is None else replace(draft, rivals=tuple(known.rivals)))
     return drafts
 
@@ -98,60 +128,54 @@ def step(
 def asked_of(
     boards: Sequence[Board],
     places: Sequence[Sequence[Place]],
-    policy: Policy,
-    chances: Sequence[torch.Generator],
+    some: Sequence[Sequence[int]],
+    sizes: tuple[int, int, int, int],
+    shift: bool,
     pasts: Sequence[Past],
 ) -> Asked:
-    """The question of one step, on the host."""
-    rows = [board.row for board in boards]
-    length, masks = max(map(len, rows)), max(1, *map(len, places))
-    notes = torch.zeros(len(NOTES), len(boards), masks, dtype=torch.long)
-    numbers = torch.zeros(len(boards), masks)
-    for i, (board, where, past) in enumerate(zip(boards, places, pasts, strict=True)):
-        if not where:
-            continue
-        holes = board.canvas.holes
-        full = [not board.may_expand(number) for number in range(len(holes))]
-        calm = {id(cell): calm for cell, calm in zip(past.cells, past.calm, strict=True)}
-        cells = [id(board.cells[hole][index]) for _, hole, index in where]
-        noted = [
-            (i * length + position, 1, hole, not holes[hole].multiline, full[hole],
-             cell in calm, calm.get(cell, False))
-            for (position, hole, _), cell in zip(where, cells, strict=True)
-        ]  # fmt: skip
-        notes[:, i, : len(where)] = torch.tensor(noted, dtype=torch.long).T
-        if policy.temperature > 0:
-            numbers[i, : len(where)] = torch.rand(len(where), generator=chances[i])
-    tokens = torch.tensor([row + [0] * (length - len(row)) for row in rows])
-    return Asked(tokens, torch.tensor([len(row) for row in rows]), notes, numbers)
+    """The question of one step, on the host, padded to (boards, length, rows, masks).
+
+    Of each board only the positions `some` are computed.
+    """
+    batch, length, width, masks = sizes
+    # Padding boards are as long as can be: no row of them, and no other, is then without a key.
+    lengths = torch.full((batch,), length)
+    tokens = torch.zeros(batch, width, dtype=torch.long)
+    where = torch.zeros(batch, width, dtype=torch.long)
+    notes = torch.zeros(len(NOTES), batch, masks, dtype=torch.long)
+    for i, (board, mine, positions) in enumerate(zip(boards, places, some, strict=True)):
+        row = board.row
+        lengths[i] = len(row)
+        if positions:
+            padding = [positions[0]] * (width - len(positions))
+            where[i] = torch.tensor([*positions, *padding])
+            tokens[i] = torch.tensor(row)[where[i]]
+        if mine:
+            notes[:, i, : len(mine)] = noted(board, mine, positions, i * width, shift, pasts[i])
+    return Asked(tokens, lengths, notes, torch.zeros(batch, masks), where)
 
 
-def logits_of(network: Network, asked: Asked) -> Tensor:
-    """(boards, masks, vocab); those of padding mean nothing."""
-    lengths = asked.lengths
-    same = bool((lengths == asked.tokens.shape[1]).all())
-    logits = network(asked.tokens, None if same else lengths, asked.note("rows").flatten())
-    return logits.unflatten(0, asked.notes.shape[1:])
-
-
-def before_of(
-    boards: Sequence[Board],
-    places: Sequence[Sequence[Place]],
-    pasts: Sequence[Past],
-    probabilities: Tensor,
+def noted(
+    board: Board,
+    places: Sequence[Place],
+    positions: Sequence[int],
+    offset: int,
+    shift: bool,
+    past: Past,
 ) -> Tensor:
-    """The last step's probabilities of today's masks; zeros for one that was not there."""
-    before = torch.zeros_like(probabilities)
-    for i, (board, where, past) in enumerate(zip(boards, places, pasts, strict=True)):
-        if past.probabilities is None:
-            continue
-        there = {id(cell): number for number, cell in enumerate(past.cells)}
-        cells = [id(board.cells[hole][index]) for _, hole, index in where]
-        pairs = [(n, there[cell]) for n, cell in enumerate(cells) if cell in there]
-        if pairs:
-            now, then = torch.tensor(pairs, device=before.device).T
-            before[i, now] = past.probabilities[then]
-    return before
+    """What `Asked` notes of the masks of one board, (notes, masks)."""
+    holes = board.canvas.holes
+    full = [not board.may_expand(number) for number in range(len(holes))]
+    row_of = {position: offset + number for number, position in enumerate(positions)}
+    known = past.recall(board, places)
+    return torch.tensor(
+        [
+            (row_of[max(position - shift, 0)], 1, hole, not holes[hole].multiline, full[hole],
+             i in known, i in known and past.calm[known[i]])
+            for i, (position, hole, _) in enumerate(places)
+        ],
+        dtype=torch.long,
+    ).T  # fmt: skip
 
 
 def committed(
@@ -205,6 +229,8 @@ def hole_logits(
 def forbid(board: Board, places: Sequence[Place], logits: Tensor, grow: float) -> None:
     """Bans in place what a mask must not become; `logits` (masks, vocab) of one board."""
     vocabulary = board.vocabulary
-    asked = asked_of([board], [places], Policy(), [], [Past()]).to(logits.device)
+    sizes = (1, len(board.row), len(board.row), len(places))
+    asked = asked_of([board], [places], [range(sizes[1])], sizes, False, [Past()])
     bans = Bans.of(vocabulary.specials, vocabulary.newlines, logits.shape[-1], logits.device)
-    logits[:] = allowed(logits[None], asked, bans, vocabulary.specials, grow)[0]
+    here = replace(asked, notes=asked.notes.to(logits.device))
+    logits[:] = allowed(logits[None], here, bans, vocabulary.specials, grow)[0]

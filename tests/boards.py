@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from model import Canvas, Hole
 from model.board import Specials
 from model.network import Network, Shape
+from model.policy import Policy
 
 torch.set_num_threads(1)  # threads wait for each other longer than such networks compute
 
@@ -78,3 +79,24 @@ def canvases(draw: st.DrawFn) -> Canvas:
     some = tuple(draw(st.lists(holes, min_size=1, max_size=3)))
     around = draw(st.lists(texts, min_size=len(some) + 1, max_size=len(some) + 1))
     return Canvas(tuple(around), some)
+
+
+rules = st.sampled_from(
+    [
+        {"threshold": 0.1}, {"threshold": 0.5}, {"threshold": 0.9}, {"threshold": 1.0},
+        {"threshold": 0.5, "order": "entropy"}, {"factor": 0.5}, {"factor": 3.0},
+        {"entropy_bound": 0.0}, {"entropy_bound": 0.5}, {"klass": (0.3, 0.5)},
+        {"klass": (0.0, 1e9), "order": "entropy"},
+    ]
+)  # fmt: skip
+policies = st.builds(
+    lambda rule, cut, grow, block, temperature, top_p: Policy(
+        **rule, cut=cut, grow=grow, block=block, temperature=temperature, top_p=top_p
+    ),
+    rules,
+    st.sampled_from([None, 0.3]),
+    st.sampled_from([0.0, 0.5]),
+    st.sampled_from([1, 3, 32]),
+    st.sampled_from([0.0, 0.8]),
+    st.sampled_from([1.0, 0.9]),
+)

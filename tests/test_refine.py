@@ -12,30 +12,10 @@ from model import Canvas, Hole  # noqa: E402
 from model.board import Board, Start  # noqa: E402
 from model.policy import Policy  # noqa: E402
 from model.refine import refine, step  # noqa: E402
-from tests.boards import SPECIALS, Letters, canvases, random_network  # noqa: E402
+from tests.boards import SPECIALS, Letters, canvases, policies, random_network  # noqa: E402
 
 NETWORKS = [random_network(seed) for seed in range(4)]
 START = Start(line=5, block=9, context=32)
-
-rules = st.sampled_from(
-    [
-        {"threshold": 0.1}, {"threshold": 0.5}, {"threshold": 0.9}, {"threshold": 1.0},
-        {"threshold": 0.5, "order": "entropy"}, {"factor": 0.5}, {"factor": 3.0},
-        {"entropy_bound": 0.0}, {"entropy_bound": 0.5}, {"klass": (0.3, 0.5)},
-        {"klass": (0.0, 1e9), "order": "entropy"},
-    ]
-)  # fmt: skip
-policies = st.builds(
-    lambda rule, cut, grow, block, temperature, top_p: Policy(
-        **rule, cut=cut, grow=grow, block=block, temperature=temperature, top_p=top_p
-    ),
-    rules,
-    st.sampled_from([None, 0.3]),
-    st.sampled_from([0.0, 0.5]),
-    st.sampled_from([1, 3, 32]),
-    st.sampled_from([0.0, 0.8]),
-    st.sampled_from([1.0, 0.9]),
-)
 
 
 def fixed_part(board: Board) -> list[list[int]]:
