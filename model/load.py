@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model import folder, hub, stock
+from model import auto, folder, hub, stock
 from model.architecture import is_published
 from model.canvas import Card, Denoiser, ModelError
 from model.catalog import Row, row_of
@@ -50,8 +50,9 @@ def load(
 ) -> Denoiser:
     """Loads the model and warms it up. Blocks for seconds: call it off the event loop.
 
-    `name` is "bundled"; a folder with weights, ours or as they are published; the hub's id of a
-    network whose files are in the hub's cache on this disk; or "scripted:…" (see `scripted_from`).
+    `name` is "bundled"; "auto", for the best that is on disk and fits (see `auto.chosen`); a folder
+    with weights, ours or as they are published; the hub's id of a network whose files are in the
+    hub's cache on this disk; or "scripted:…" (see `scripted_from`).
     `keys` are laid over the catalog's row of a published network, or take its place (see
     `catalog.Row`); with `published` such a network decodes as its authors let it.
     Raises `ModelError` with what is wrong and what to do.
@@ -63,6 +64,7 @@ def load(
         if on_progress:
             on_progress(what, share)
 
+    name = auto.resolved(name, tell)
     tell(f"loading {name}", 0.0)
     place = place_of(name, keys)
     if place.row is None:
@@ -83,6 +85,7 @@ def folder_of(name: str) -> Path:
 
 def place_of(name: str, keys: Mapping[str, Any] | None = None) -> Place:
     """Looks on this disk only. Raises `ModelError` for an id that is not there, or not known."""
+    name = auto.resolved(name)
     if name == "bundled":
         return Place(BUNDLED)
     named = Path(name).expanduser()
