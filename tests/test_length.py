@@ -1,0 +1,231 @@
+"""How long a hole is: what a network is asked, and what is made of its answers."""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+
+from model import Canvas, Hole, ModelError  # noqa: E402
+from model.board import Board, Start  # noqa: E402
+from model.calibrate import Seen, fitted_curve, fitted_trust, seen_by  # noqa: E402
+from model.choosing import choosing_from  # noqa: E402
+from model.length import (  # noqa: E402
+    GRID,
+    Curve,
+    Grid,
+    Ranked,
+    best_together,
+    calibrated,
+    glances_at,
+    powered,
+    regressed,
+)
+from model.policy import Policy  # noqa: E402
+from model.refine import hole_logits  # noqa: E402
+from model.trial import Choosing, Trust, begun, scores_of, tried  # noqa: E402
+from tests.alphabet import Alphabet, Fixed  # noqa: E402
+from tests.boards import random_network  # noqa: E402
+
+START = Start(line=6, block=9, context=48)
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+RULES = {"calibrated": calibrated(Curve()), "regressed": regressed, "power": powered()}
+
+
+def board_without(*missing: str, limit: int = 64) -> Board:
+    """The alphabet with holes where those letters stood."""
+    texts: list[str] = []
+    rest = LETTERS
+    for some in missing:
+        before, _, rest = rest.partition(some)
+        texts.append(before)
+    holes = tuple(Hole(0, 0, limit=limit) for _ in missing)
+    return Board(Canvas((*texts, rest), holes), Fixed(), START)
+
+
+def look_of(network: object):
+    return partial(hole_logits, network)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+@pytest.mark.parametrize("missing", ["f", "fgh", "fghij", "fghijkl", "fghijklmnopqr"])
+def test_every_rule_finds_the_length_that_a_network_knows(rule, missing):
+    (ranking,) = Grid(rule)(board_without(missing), look_of(Alphabet()))
+    assert ranking[0].length == len(missing)
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_no_length_is_beyond_the_limit(rule):
+    (ranking,) = Grid(rule)(board_without("fghijklm", limit=5), look_of(Alphabet()))
+    assert {it.length for it in ranking} == {1, 2, 3, 4, 5}
+
+
+def test_the_grid_is_one_forward_and_a_closer_look_one_more():
+    network = Alphabet()
+    Grid(calibrated(Curve()), near=False)(board_without("fgh"), look_of(network))
+    assert network.model.sizes == [len(GRID)]
+    Grid(calibrated(Curve()))(board_without("fghijkl"), look_of(network))
+    assert network.forwards == 3
+
+
+def test_several_holes_find_a_length_each_and_cost_no_more_forwards():
+    network = Alphabet()
+    board = board_without("cd", "jklmnop", "v")
+    rankings = Grid(calibrated(Curve()))(board, look_of(network))
+    assert [ranking[0].length for ranking in rankings] == [2, 7, 1]
+    assert network.forwards == 2
+
+
+@pytest.mark.parametrize("shift", [False, True])
+def test_a_batch_of_lengths_says_what_each_says_alone(shift):
+    look = look_of(random_network(3, shift=shift))
+    board = board_without("cd", "jklmnop")
+    lengths = [[1, 2, 5, 9], [3, 4, 6]]
+    both = glances_at(board, look, lengths)
+    for i in range(4):
+        # The hole with fewer lengths waits at its last one.
+        here = [mine[min(i, len(mine) - 1)] for mine in lengths]
+        alone = glances_at(board, look, [[it] for it in here])
+        for hole in range(2):
+            if i < len(lengths[hole]):
+                (expected,), found = alone[hole], both[hole][i]
+                assert found.length == expected.length
+                assert found.sure == pytest.approx(expected.sure, abs=1e-5)
+                assert found.order == pytest.approx(expected.order, abs=1e-4)
+
+
+def test_what_is_only_re_noised_keeps_its_length():
+    hole = Hole(0, 0, former="fghij", strength=0.4, limit=20)
+    board = Board(Canvas(("abcde", "klm"), (hole,)), Fixed(), START)
+    assert Grid(calibrated(Curve()))(board, look_of(Alphabet())) == [[Ranked(5, 0.0)]]
+    assert board.resized([9]).row == board.row
+
+
+def test_choices_for_several_holes_are_the_best_sums():
+    first = [Ranked(3, 1.0), Ranked(4, 0.9), Ranked(9, 0.1)]
+    second = [Ranked(7, 2.0), Ranked(8, 1.5)]
+    assert best_together([first, second], 3) == [(3, 7), (4, 7), (3, 8)]
+
+
+def test_the_text_that_makes_the_suffix_likelier_is_preferred():
+    short, right = (board_without("fghi").resized([n]) for n in (3, 4))
+    for board, text in ((short, "fgh"), (right, "fghi")):
+        for cell, token in zip(board.cells[0], Fixed().encode(text), strict=True):
+            cell.token, cell.confidence = token, 0.9
+    look = look_of(Alphabet())
+    (worse,), (better,) = scores_of([short, right], look)
+    assert better > worse + 1
+
+
+def test_a_text_at_the_end_of_a_file_is_scored_by_itself():
+    board = Board(Canvas(("abcde", ""), (Hole(0, 0),)), Fixed(), START).resized([1])
+    board.cells[0][0].token = Fixed().encode("f")[0]
+    ((score,),) = scores_of([board], look_of(Alphabet()))
+    assert -0.1 < score < 0
+
+
+def test_a_trial_tells_a_draft_a_step_and_in_the_end_its_texts_as_rivals():
+    network = Alphabet()
+    trial = begun(board_without("fghi"), Choosing(Grid(calibrated(Curve()))), look_of(network))
+    assert len(trial.runners) == 3
+    drafts = list(tried(network, trial, Policy(threshold=1.0)))
+    assert [draft.step for draft in drafts] == list(range(1, len(drafts) + 1))
+    assert [draft.final for draft in drafts] == [False] * (len(drafts) - 1) + [True]
+    assert drafts[-1].texts == ("fghi",)
+    assert drafts[-1].settled_share == 1
+    ((best, *others),) = drafts[-1].rivals
+    assert best.text == "fghi"
+    assert best.probability > sum(it.probability for it in others)
+    assert best.probability + sum(it.probability for it in others) <= 1
+    assert {len(it.text) for it in others} == {len(r.board.cells[0]) for r in trial.runners} - {4}
+
+
+def test_boards_of_a_trial_share_each_forward():
+    network = Alphabet()
+    trial = begun(board_without("fghi"), Choosing(Grid(calibrated(Curve()))), look_of(network))
+    network.model.sizes.clear()
+    drafts = list(tried(network, trial, Policy(threshold=1.0)))
+    assert network.forwards == len(drafts) + 1  # that of the scores
+    assert len(drafts) == max(len(it.board.cells[0]) for it in trial.runners)
+
+
+def test_several_holes_are_tried_together():
+    network = Alphabet()
+    board = board_without("cd", "jklmnop")
+    trial = begun(board, Choosing(Grid(calibrated(Curve()))), look_of(network))
+    assert len(trial.runners) == 3
+    *_, draft = tried(network, trial, Policy(threshold=1.0))
+    assert draft.texts == ("cd", "jklmnop")
+    assert [rivals[0].text for rivals in draft.rivals] == ["cd", "jklmnop"]
+
+
+def test_where_no_length_is_chosen_there_is_one_board_and_nothing_is_weighed():
+    network = Alphabet()
+    trial = begun(board_without("fghijk"), None, look_of(network))
+    *_, draft = tried(network, trial, Policy(threshold=1.0))
+    assert (draft.texts, draft.rivals, len(trial.runners)) == (("fghijk",), (), 1)
+    assert network.forwards == draft.step
+
+
+def test_shares_are_probabilities_and_leave_something_to_none():
+    trust = Trust(temperature=0.5, none=-2.0)
+    shares = trust.shares([-1.0, -1.5])
+    assert shares[0] == pytest.approx(shares[1] * math.e)
+    none = 1 - sum(shares)
+    assert shares[1] == pytest.approx(none * math.e)
+    assert sum(trust.shares([-60.0])) < 1e-6
+
+
+def test_a_curve_is_found_again_from_what_it_says():
+    wanted = Curve(0.7, 1.2, 0.5, 0.1, 0.2)
+    seen = [Seen(n, wanted(n), 50) for n in (1, 2, 4, 6, 12, 16, 24, 32, 48, 64)]
+    found = fitted_curve(seen)
+    assert [found(it.length) for it in seen] == pytest.approx([it.sure for it in seen], abs=5e-3)
+
+
+def test_a_demo_tells_nothing_of_lengths_near_its_own():
+    demos = [(board_without("fghijkl"), 7)]
+    assert [it.length for it in seen_by(demos, look_of(Alphabet()))] == [
+        1,
+        2,
+        12,
+        16,
+        24,
+        32,
+        48,
+        64,
+    ]
+
+
+def test_trust_is_as_often_right_as_it_says():
+    generator = torch.Generator().manual_seed(0)
+    weighed = []
+    for _ in range(600):
+        scores = (-3 * torch.rand(3, generator=generator)).tolist()
+        shares = Trust(0.4, -1.0).shares(scores)
+        shares.append(1 - sum(shares))
+        weighed.append(
+            (scores, int(torch.multinomial(torch.tensor(shares), 1, generator=generator)))
+        )
+    found = fitted_trust(weighed)
+    assert found.temperature == pytest.approx(0.4, abs=0.1)
+    assert found.none == pytest.approx(-1.0, abs=0.2)
+
+
+def test_what_a_config_says_of_lengths_is_used_or_named(tmp_path: Path):
+    network = random_network(0)
+    told = {"lengths": {"rule": "power", "trust": {"temperature": 0.2, "none": -3.0}, "boards": 2}}
+    choosing = choosing_from(json.loads(json.dumps(told)), network, tmp_path)
+    assert (choosing.trust, choosing.boards) == (Trust(0.2, -3.0), 2)
+    assert choosing_from({}, network, tmp_path).trust == Trust()
+    with pytest.raises(ModelError, match=r"'sums'.*calibrated, regressed, power, probe"):
+        choosing_from({"lengths": {"rule": "sums"}}, network, tmp_path)
+    with pytest.raises(ModelError, match="there is none in"):
+        choosing_from({"lengths": {"rule": "probe"}}, network, tmp_path)
+    with pytest.raises(ModelError, match="cannot be read"):
+        choosing_from({"lengths": {"curve": {"z": 1}}}, network, tmp_path)
