@@ -28,7 +28,7 @@ from infill.privacy import refusal
 from infill.settings import Settings
 from infill.syntax import parse
 from infill.terminal import console, loaded, print_json
-from model import ModelError
+from model import ModelError, auto, hub
 from model.load import card_of, folder_of
 
 SCRIPTED = "scripted:"  # models of this kind have no weights and need no torch
@@ -76,6 +76,7 @@ def checks_of(settings: Settings, stderr: Console) -> Iterator[Check]:
     yield from torch_and_device(settings)
     yield grammars()
     yield private_files(settings)
+    yield from networks()
     model = model_named(settings.model)
     yield model
     yield a_fill(settings, stderr) if model.ok else Check("a fill", False, "needs the model")
@@ -149,6 +150,14 @@ def private_files(settings: Settings) -> Check:
         return Check("private files", False, f"refuses an ordinary file: {kept['public.py']}",
                      "is `enabled` off, or `max_file_chars` too small?")  # fmt: skip
     return Check("private files", True, "secrets and ignored files are kept from the model")
+
+
+def networks() -> Iterator[Check]:
+    """What else could be used than the bundled model, and what `--model auto` would be."""
+    here = [f"{row.id} ({hub.gb(hub.size_of(folder))})" for row, folder in auto.on_disk()]
+    none = "no network but the bundled one; `infill-lsp models list` shows what there is"
+    yield Check("on disk", None, ", ".join(here) or none)
+    yield Check("auto", None, auto.choose_here().sentence)
 
 
 def model_named(name: str) -> Check:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from model import hub
 from model.catalog import Row, known
@@ -95,15 +96,16 @@ def merit(row: Row, fitting: int) -> str:
 
 def choose_here(*, aside: bool = True) -> Choice:
     """What `auto` is on this machine, now. `aside`: see `machine`."""
-    return chosen(machine(aside=aside), on_disk(), known())
+    return chosen(machine(aside=aside), [row for row, _ in on_disk()], known())
 
 
-def on_disk() -> list[Row]:
-    """The known networks whose files are all here."""
+def on_disk() -> list[tuple[Row, Path]]:
+    """The known networks whose files are all here, and where."""
     try:
-        return [row for row in known() if hub.found(row.id, row.revision)]
+        found = [(row, hub.found(row.id, row.revision)) for row in known()]
     except ImportError:  # without huggingface_hub there is no cache of it to speak of
         return []
+    return [(row, folder) for row, folder in found if folder]
 
 
 def resolved(name: str, tell: Callable[[str, float], None] | None = None) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from model.auto import PUBLISHED, chosen, resolved
@@ -83,7 +85,7 @@ def test_a_name_that_is_not_auto_is_left_alone() -> None:
 
 def test_who_loads_hears_what_was_chosen_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("model.auto.machine", lambda *, aside: gpu(80))
-    monkeypatch.setattr("model.auto.on_disk", lambda: rows(SMALL))
+    monkeypatch.setattr("model.auto.on_disk", lambda: [(row, Path()) for row in rows(SMALL)])
     heard: list[str] = []
     assert resolved("auto", lambda what, share: heard.append(what)) == SMALL
     assert [what for what in heard if what.startswith("auto chose open-dcoder-0.5B: ")] == heard

@@ -16,11 +16,12 @@ from lsp.command import parser, run
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = [sys.executable, str(ROOT / "infill_lsp.py")]
-VERBS = ("fill", "doctor", "eval", "bench", "train")
+VERBS = ("fill", "doctor", "models", "eval", "bench", "train")
+INNER = ("models list", "models info", "models pull", "models rm")
 PATIENCE = 60
 
 
-@pytest.mark.parametrize("verb", ["", *(verb for verb in VERBS if verb != "train")])
+@pytest.mark.parametrize("verb", ["", *(verb for verb in VERBS if verb != "train"), *INNER])
 def test_help_says_what_the_verb_does_and_shows_examples(
     verb: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,6 +11,7 @@ from infill import doctor
 from infill.reason import Reason
 from infill.settings import Settings
 from lsp.command import run
+from model.catalog import known
 
 SCRIPTED = Settings(model="scripted:height")
 
@@ -27,6 +28,21 @@ def test_a_sound_installation_ends_with_0(capsys: pytest.CaptureFixture[str]) ->
     assert [name for name, check in found.items() if check["ok"] is False] == []
     assert "filled with `height`" in str(found["a fill"]["found"])
     assert "python" in str(found["grammars"]["found"])
+
+
+def test_networks_on_disk_and_what_auto_would_be_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = known()[0]
+    (tmp_path / "weights").write_bytes(bytes(2_000_000))
+    monkeypatch.setattr("model.auto.on_disk", lambda: [(row, tmp_path)])
+    on_disk, choice = doctor.networks()
+    assert (on_disk.name, on_disk.ok, on_disk.found) == ("on disk", None, f"{row.id} (2 MB)")
+    assert (choice.name, choice.ok) == ("auto", None)
+    assert choice.found.startswith("auto chose ")
+    monkeypatch.setattr("model.auto.on_disk", list)
+    on_disk, _ = doctor.networks()
+    assert "`infill-lsp models list`" in on_disk.found
 
 
 def test_a_model_that_is_not_there_is_broken(

@@ -26,9 +26,11 @@ ONLY = {
     "transformers": "model",
     "tokenizers": "model",
     "safetensors": "model",
+    "huggingface_hub": "model",
     "numpy": "model",
 }
-HEAVY = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "matplotlib")
+HEAVY = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "matplotlib",
+         "huggingface_hub")  # fmt: skip
 
 
 def imports_of(file: Path) -> Iterator[str]:
@@ -72,7 +74,8 @@ def test_nobody_imports_relatively() -> None:
 
 
 @pytest.mark.parametrize(
-    "start", ["model", "model.load", "infill", "infill.fill", "lsp.handlers", "lsp.command"]
+    "start",
+    ["model", "model.load", "infill", "infill.fill", "lsp.handlers", "lsp.command", "lsp.models"],
 )
 def test_what_an_editor_starts_loads_no_torch(start: str) -> None:
     program = f"import sys, {start}; print(*(set(sys.modules) & set({HEAVY!r})))"
