@@ -8,6 +8,7 @@ import pytest
 
 from model.auto import PUBLISHED, chosen, resolved
 from model.catalog import Row, known, row_of
+from model.load import card_of, load
 from model.machine import Machine
 
 DREAMON, CODER, DIFFU, SMALL = (
@@ -90,3 +91,14 @@ def test_who_loads_hears_what_was_chosen_and_why(monkeypatch: pytest.MonkeyPatch
     assert resolved("auto", lambda what, share: heard.append(what)) == SMALL
     assert [what for what in heard if what.startswith("auto chose open-dcoder-0.5B: ")] == heard
     assert len(heard) == 1
+
+
+def test_loading_auto_tells_the_choice_and_then_loads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setattr("model.auto.on_disk", list)
+    heard: list[str] = []
+    denoiser = load("auto", on_progress=lambda what, share: heard.append(what))
+    denoiser.close()
+    assert heard[0].startswith("auto chose bundled: ")
+    assert heard[1] == "loading bundled"
+    assert denoiser.card == card_of("auto") == card_of("bundled")
