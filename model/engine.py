@@ -1,6 +1,7 @@
 """The engine: one thread owns a network and steps the boards of all who ask, in one batch.
 
-Boards join and leave between steps. It knows no files and no editors; `load` makes one.
+Boards join and leave between steps. On CUDA shapes are few and steps are captured graphs
+(`graphs`). It knows no files and no editors; `load` makes one.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -10,10 +11,12 @@ Boards join and leave between steps. It knows no files and no editors; `load` ma
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -21,8 +24,13 @@ import torch
 from model.board import Board, Start, Vocabulary
 from model.canvas import Canvas, Card, Draft, Hole, ModelError
 from model.evidence import Evidence
+from model.graphs import Desk
 from model.network import Network
-from model.refine import Policy, step
+from model.past import Past
+from model.policy import Policy
+from model.refine import step
+
+logger = logging.getLogger(__name__)
 
 # Parameters: below, a step is so short that a team of threads on a busy machine mostly waits for
 # one of its own. Six holes took 15 s with two threads beside two other programs, 2 s with one.
@@ -41,6 +49,7 @@ class Job:
     came: float = field(default_factory=time.perf_counter)
     waited_ms: float | None = None  # from asking to the first step's beginning
     evidence: Evidence | None = None
+    past: Past = field(default_factory=Past)
 
     def tell(self, news: Draft | ModelError) -> None:
         try:
@@ -49,11 +58,20 @@ class Job:
             self.wanted = False
 
 
+@dataclass(eq=False, slots=True)
+class Warming:
+    """Asks the engine's thread to get ready all that a later step may need."""
+
+    tell: Callable[[float], None]
+    done: Future[None] = field(default_factory=Future[None])
+
+
 class Engine:
     """A Denoiser with its network in this process.
 
-    `evidence` gathers what is known of a board beside the network, before its first step. `steps`
-    counts forwards, `boards_stepped` the boards in them.
+    `evidence` gathers what is known of a board beside the network, before its first step. `batch`
+    is how many boards share a step at most; a step that runs out of memory halves it for good.
+    `steps` counts forwards, `boards_stepped` the boards in them.
     """
 
     def __init__(
@@ -76,9 +94,11 @@ class Engine:
         self.evidence = evidence
         self.seed = seed
         self.batch = batch
+        on_cuda = network.lm_head.weight.is_cuda
+        self.desk = Desk(self.network, vocabulary, buckets=on_cuda, capture=on_cuda)
         self.steps = 0
         self.boards_stepped = 0
-        self.arrivals: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self.arrivals: queue.SimpleQueue[Job | Warming | None] = queue.SimpleQueue()
         self.thread = threading.Thread(target=self.work, name="infill-engine", daemon=True)
         self.thread.start()
 
@@ -100,13 +120,18 @@ class Engine:
         finally:
             job.wanted = False
 
-    def warm_up(self) -> None:
-        """Fills one small hole, so that the first request does not pay for first-time work.
+    def warm_up(self, on_share: Callable[[float], None] | None = None) -> None:
+        """Captures graphs and fills one small hole, so that no request pays for first-time work.
 
-        It goes through the engine's own thread: a second thread that computes would have a team of
-        helpers of its own, and OpenMP lets all of them sleep between two operations once they
-        outnumber the cores, which doubled the time of a step. Not for use inside an event loop.
+        `on_share` hears the share of it done, from the engine's thread. All goes through that
+        thread: a second one that computes would have a team of helpers of its own, and OpenMP lets
+        all of them sleep between two operations once they outnumber the cores, which doubled the
+        time of a step. Not for use inside an event loop.
         """
+        if self.desk.capture:
+            warming = Warming(on_share or (lambda _: None))
+            self.arrivals.put(warming)
+            warming.done.result()
         asyncio.run(self.one_fill())
 
     async def one_fill(self) -> None:
@@ -131,7 +156,10 @@ class Engine:
             else:
                 if arrived is None:
                     break
-                jobs.append(arrived)
+                if isinstance(arrived, Warming):
+                    self.get_ready(arrived)
+                else:
+                    jobs.append(arrived)
                 continue  # until the queue is empty: all of them join the same batch
             jobs = [job for job in jobs if job.wanted]
             self.advance(jobs[: self.batch])
@@ -140,29 +168,94 @@ class Engine:
         for job in jobs:
             job.tell(ModelError(f"the engine of {self.card.name} was closed"))
 
+    def get_ready(self, warming: Warming) -> None:
+        """Steps of all shapes that boards of the usual size can have, in as large a batch as fits.
+
+        Larger ones, as of canvases with many holes, are captured when they come.
+        """
+        start = self.start
+        masks = min(max(start.line, start.block), self.policy.block)
+        length = start.context + max(start.line, start.block)
+        while True:
+            try:
+                for share in self.desk.warm(self.policy, self.batch, length, masks):
+                    warming.tell(share)
+            except Exception as error:
+                if self.batch == 1 or not ran_out(error):
+                    told = ModelError(f"{self.card.name} could not be warmed up: {error}")
+                    warming.done.set_exception(told)
+                    return
+            else:
+                warming.done.set_result(None)
+                return
+            self.shrink(self.batch)
+
     def advance(self, jobs: list[Job]) -> None:
-        """One step for these jobs; a failure is told to each of them and the thread lives on."""
+        """One step for these jobs; a failure is told to each of them and the thread lives on.
+
+        Where memory runs out half of them are stepped at a time, once more.
+        """
         if not jobs:
             return
+        try:
+            self.step(jobs)
+            return
+        except Exception as error:  # out of memory or a fault of ours: both must reach the user
+            if not ran_out(error):
+                self.fail(jobs, error)
+                return
+        # Not within `except`: the error holds on to all that was computed so far.
+        self.shrink(len(jobs))
+        for first in range(0, len(jobs), self.batch):
+            some = jobs[first : first + self.batch]
+            try:
+                self.step(some)
+            except Exception as error:
+                self.fail(some, error)
+
+    def step(self, jobs: list[Job]) -> None:
+        """One step for these jobs, and a draft to each asker."""
         now = time.perf_counter()
         for job in jobs:
             if job.waited_ms is None:
                 job.waited_ms = (now - job.came) * 1000
-        try:
-            boards = [job.board for job in jobs]
-            for job in jobs:
-                if self.evidence is not None and job.evidence is None:
-                    job.evidence = self.evidence(job.board)
-            chances, evidence = [job.chance for job in jobs], [job.evidence for job in jobs]
-            drafts = step(self.network, boards, self.policy, chances, evidence)
-            self.steps += 1
-            self.boards_stepped += len(jobs)
-        except Exception as error:  # out of memory or a fault of ours: both must reach the user
-            for job in jobs:
-                job.tell(ModelError(f"{self.card.name} failed at a step: {error}"))
-                job.wanted = False
-            return
+            if self.evidence is not None and job.evidence is None:
+                job.evidence = self.evidence(job.board)
+        drafts = step(
+            self.network,
+            [job.board for job in jobs],
+            self.policy,
+            [job.chance for job in jobs],
+            [job.evidence for job in jobs],
+            [job.past for job in jobs],
+            self.desk,
+        )
+        self.steps += 1
+        self.boards_stepped += len(jobs)
         for job, draft in zip(jobs, drafts, strict=True):
             if draft.final:
                 job.wanted = False
             job.tell(replace(draft, queue_ms=job.waited_ms or 0.0))
+
+    def fail(self, jobs: list[Job], error: Exception) -> None:
+        for job in jobs:
+            job.tell(ModelError(f"{self.card.name} failed at a step: {error}"))
+            job.wanted = False
+
+    def shrink(self, boards: int) -> None:
+        """After a step of so many boards ran out of memory."""
+        self.batch = max(1, boards // 2)
+        logger.warning(
+            "%s: out of memory with %d boards in a step; from now on %d at most",
+            self.card.name, boards, self.batch,
+        )  # fmt: skip
+        self.desk.forget()
+
+
+def ran_out(error: BaseException | None) -> bool:
+    """Whether memory ran out, perhaps within the capture of a graph, which then fails itself."""
+    while error is not None:
+        if isinstance(error, torch.OutOfMemoryError):
+            return True
+        error = error.__context__
+    return False

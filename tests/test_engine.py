@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -10,8 +13,11 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from model import Canvas, Card, Hole, ModelError  # noqa: E402
 from model.board import Board, Start  # noqa: E402
-from model.engine import Engine  # noqa: E402
-from model.refine import Policy, refine  # noqa: E402
+from model.engine import Engine, Warming, ran_out  # noqa: E402
+from model.graphs import Desk  # noqa: E402
+from model.network import Network  # noqa: E402
+from model.policy import Policy  # noqa: E402
+from model.refine import refine  # noqa: E402
 from tests.boards import Letters, random_network  # noqa: E402
 
 START = Start(line=6, block=9, context=32)
@@ -33,16 +39,23 @@ async def test_drafts_are_those_of_the_loop(engine: Engine):
     assert [draft.texts async for draft in engine.denoise(CANVAS)] == expected
 
 
-async def test_no_step_starts_after_the_asker_has_gone(engine: Engine):
-    drafts = engine.denoise(CANVAS)
+async def test_no_step_starts_after_the_asker_has_gone():
+    start = Start(line=90, block=90, context=32)
+    canvas = Canvas(("abc", "xyz"), (Hole(0, 0, limit=90),))
+    policy = Policy(threshold=1.0, cut=None)
+    engine = Engine(
+        Card("tiny", "1", 100, 90), random_network(1), Letters(), start=start, policy=policy
+    )
+    drafts = engine.denoise(canvas)
     await anext(drafts)
     await drafts.aclose()
     # Another canvas goes through the thread: by then a step for the first would have been taken.
-    seen = [draft async for draft in engine.denoise(CANVAS)]
+    seen = [draft async for draft in engine.denoise(canvas)]
     boards = engine.boards_stepped
     await asyncio.sleep(0.05)
     assert engine.boards_stepped == boards
-    alone = len(list(refine(engine.network, Board(CANVAS, Letters(), START), POLICY)))
+    engine.close()
+    alone = len(list(refine(engine.network, Board(canvas, Letters(), start), policy)))
     assert len(seen) == alone
     assert boards < 2 * alone
 
@@ -56,20 +69,107 @@ async def test_many_askers_share_forwards(engine: Engine):
     assert engine.steps < engine.boards_stepped
 
 
+@contextmanager
+def failing(
+    network: Network, error: Exception, above: int = 0, first: Callable[[], bool] = lambda: True
+) -> Iterator[list[int]]:
+    """Forwards of more than that many boards raise; yields how many boards each had.
+
+    The first one waits until `first` says that it may.
+    """
+    sizes: list[int] = []
+
+    def fail(_: object, inputs: tuple[torch.Tensor, ...]) -> None:
+        while not sizes and not first():
+            time.sleep(0.001)
+        sizes.append(len(inputs[0]))
+        if sizes[-1] > above:
+            raise error
+
+    hook = network.model.register_forward_pre_hook(fail)
+    try:
+        yield sizes
+    finally:
+        hook.remove()
+
+
 async def test_a_failing_step_is_told_and_the_engine_lives(engine: Engine):
-    good = engine.network
-
-    class Broken(torch.nn.Module):
-        lm_head = good.lm_head
-
-        def forward(self, *_: object) -> None:
-            raise RuntimeError("out of memory")
-
-    engine.network = Broken()  # type: ignore[assignment]
-    with pytest.raises(ModelError, match="out of memory"):
+    with (
+        failing(engine.network, RuntimeError("a kernel is missing")),
+        pytest.raises(ModelError, match="tiny failed at a step: a kernel is missing"),
+    ):
         await anext(engine.denoise(CANVAS))
-    engine.network = good
     assert [draft async for draft in engine.denoise(CANVAS)][-1].final
+
+
+async def ask_together(engine: Engine, count: int) -> list[tuple[str, ...] | BaseException]:
+    async def last() -> tuple[str, ...]:
+        return [draft.texts async for draft in engine.denoise(CANVAS)][-1]
+
+    return await asyncio.gather(*(last() for _ in range(count)), return_exceptions=True)
+
+
+async def test_where_memory_runs_out_half_as_many_boards_share_a_step(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+):
+    (expected,) = await ask_together(engine, 1)
+    gone = torch.OutOfMemoryError("CUDA out of memory")
+    others_wait = lambda: engine.arrivals.qsize() == 7  # noqa: E731
+    with failing(engine.network, gone, above=4, first=others_wait) as sizes:
+        answers = await ask_together(engine, 8)
+    assert answers == [expected] * 8
+    assert max(sizes) > 4
+    assert max(sizes[sizes.index(max(sizes)) + 1 :]) <= 4
+    assert engine.batch <= 4
+    assert "out of memory with" in caplog.text
+
+
+async def test_where_memory_is_out_for_good_askers_are_told_and_the_engine_lives(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+):
+    gone = torch.OutOfMemoryError("CUDA out of memory")
+    with failing(engine.network, gone) as sizes:
+        (answer,) = await ask_together(engine, 1)
+    assert isinstance(answer, ModelError)
+    assert "out of memory" in str(answer)
+    assert sizes == [1, 1]
+    assert "from now on 1 at most" in caplog.text
+    (answer,) = await ask_together(engine, 1)
+    assert isinstance(answer, tuple)
+
+
+def test_memory_that_ran_out_while_a_graph_was_captured_is_known_as_such():
+    def capture() -> None:
+        try:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        finally:
+            raise RuntimeError("the capture was invalidated")  # as torch.cuda.graph does on its way
+
+    with pytest.raises(RuntimeError) as caught:
+        capture()
+    assert ran_out(caught.value)
+    assert not ran_out(RuntimeError("something else"))
+
+
+def test_shapes_are_prepared_by_the_engine_s_thread_in_as_large_a_batch_as_fits():
+    engine = Engine(
+        Card("tiny", "1", 100, 8), random_network(1), Letters(), start=START, policy=POLICY
+    )
+    engine.desk = Desk(engine.network, Letters(), buckets=True)
+    warming = Warming(shares := [].append)  # type: ignore[var-annotated]
+    with failing(engine.network, torch.OutOfMemoryError("CUDA out of memory"), above=2) as sizes:
+        engine.arrivals.put(warming)
+        warming.done.result(timeout=60)
+    assert shares.__self__[-1] == 1
+    assert engine.batch == 2
+    assert set(sizes) == {8, 4, 2, 1}
+    broken = Warming(print)
+    with failing(engine.network, RuntimeError("a kernel is missing")):
+        engine.arrivals.put(broken)
+        with pytest.raises(ModelError, match="could not be warmed up: a kernel is missing"):
+            broken.done.result(timeout=60)
+    engine.warm_up()
+    engine.close()
 
 
 async def test_a_closed_engine_says_so(engine: Engine):
