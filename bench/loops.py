@@ -1,11 +1,12 @@
-"""Our refinement loop beside one commitment a step, on the same weights: to bench/RESULTS.md.
+"""Rules of commitment beside one commitment a step, on the same weights: to bench/RESULTS.md.
 
-    python bench/loops.py [--suite SUITE.jsonl[.gz]] [--limit N] [--model NAME]
+    python bench/loops.py [--suite SUITE.jsonl[.gz]] [--limit N] [--minutes M] [--model NAME]
 
 Each hole is the rest of a line: a task of the suite, or a line of Python's own library that the
 model has seen in training (so compare the rows with each other, not with a suite's). Forwards and
-wall time a hole, exact matches, and how often a policy's text equals that of one commitment a step.
-The policies take turns hole by hole, so a drifting machine slows them all alike.
+wall time a hole, exact matches, and how often a rule's text equals that of one commitment a step;
+by the network alone and, where the model has them, with its counts. The rules take turns hole by
+hole, so a drifting machine slows them all alike. out/commits.png: agreement by forwards.
 """
 
 from __future__ import annotations
@@ -13,34 +14,42 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import mean, median
 
-from record import append
+import matplotlib as mpl
+from matplotlib.figure import Figure
+from record import ROOT, append
 from rich.console import Console
 from rich.progress import track
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(ROOT))
 
 from infill.benchmark import spots
 from infill.suite import tasks_in
 from model import Canvas, Hole
 from model.board import Board
+from model.engine import Engine
+from model.evidence import Evidence
 from model.folder import load_folder
 from model.load import folder_of
-from model.refine import Policy, refine
+from model.policy import Policy
+from model.refine import refine
 
-POLICIES = {
-    "one a step": Policy(threshold=1.0, cut=None),
-    "one a step, tail cut at once": Policy(threshold=1.0),
-    "threshold 0.9": Policy(threshold=0.9),
-    "threshold 0.7": Policy(threshold=0.7),
-    "threshold 0.5": Policy(threshold=0.5),
-    "entropy bound 0.1": Policy(entropy_bound=0.1),
-    "entropy bound 0.5": Policy(entropy_bound=0.5),
+# The first is what the others are held against; KLASS's pairs but the last are the published ones.
+RULES: dict[str, dict[str, Policy]] = {
+    "one a step": {"": Policy(threshold=1.0)},
+    "one a step, no tail cut": {"": Policy(threshold=1.0, cut=None)},
+    "one a step, by entropy": {"": Policy(threshold=1.0, order="entropy")},
+    "threshold": {str(it): Policy(threshold=it) for it in (0.9, 0.7, 0.5, 0.333)},
+    "factor": {str(it): Policy(factor=it) for it in (0.5, 1.0, 2.0)},
+    "entropy bound": {str(it): Policy(entropy_bound=it) for it in (0.1, 0.5, 2.0)},
+    "KLASS": {str(it): Policy(klass=it) for it in ((0.9, 0.01), (0.8, 0.001), (0.5, 0.05))},
 }
+POLICIES = {f"{rule} {it}".strip(): p for rule, some in RULES.items() for it, p in some.items()}
+Case = tuple[str, str, str]  # before, after, what was there
 
 
 @dataclass(slots=True)
@@ -50,37 +59,48 @@ class Tally:
     texts: list[str] = field(default_factory=list[str])
 
 
+Tallies = dict[str, dict[str, Tally]]  # by whether with counts, then by policy
+
+
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--suite", type=Path)
     parser.add_argument("--limit", type=int, default=100)
+    parser.add_argument("--minutes", type=float, help="stop after the hole in which they are over")
     parser.add_argument("--model", default="bundled")
+    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "out", metavar="FOLDER")
+    parser.add_argument("--dry", action="store_true", help="leave RESULTS.md alone")
     options = parser.parse_args(arguments)
     engine = load_folder(folder_of(options.model))
+    kinds = ("network alone", "with counts") if engine.evidence else ("network alone",)
+    tallies: Tallies = {kind: {name: Tally() for name in POLICIES} for kind in kinds}
     cases = cases_of(options.suite, options.limit)
-    tallies = {name: Tally() for name in POLICIES}
-    progress = Console(stderr=True)
-    for before, after, _ in track(cases, "filling", console=progress):
-        for name, policy in POLICIES.items():
-            canvas = Canvas((before, after), (Hole(0, 0, limit=48),))
-            board = Board(canvas, engine.vocabulary, engine.start)
-            began = time.perf_counter()
-            drafts = list(refine(engine.network, board, policy))
-            tallies[name].seconds.append(time.perf_counter() - began)
-            tallies[name].forwards.append(len(drafts))
-            tallies[name].texts.append(drafts[-1].texts[0])
+    end = time.monotonic() + 60 * (options.minutes or 1e9)
+    done: list[Case] = []
+    for case in track(cases, "filling", console=Console(stderr=True)):
+        if time.monotonic() < end:
+            fill(engine, case, tallies)
+            done.append(case)
     engine.close()
-    rows = summary(tallies, [wanted for _, _, wanted in cases])
     where = options.suite.name if options.suite else "Python's own library"
-    head = f"{len(cases)} holes of one line from {where}; {engine.card.name} {engine.card.version}"
-    append("refinement loops", "python bench/loops.py", [head, "", *markdown(rows)])
+    lines = [
+        f"{len(done)} holes of one line from {where}; {engine.card.name} {engine.card.version}. "
+        "Agreement is with one commitment a step."
+    ]
+    rows = {kind: summary(of, [it for _, _, it in done]) for kind, of in tallies.items()}
+    for kind, some in rows.items():
+        lines += ["", f"*{kind}*", "", *markdown(some)]
+    plot = draw(rows, options.out / "commits.png")
+    if options.dry:
+        print("\n".join(lines), plot, sep="\n\n")
+    else:
+        append("rules of commitment", "python bench/loops.py", lines)
     return 0
 
 
-def cases_of(suite: Path | None, limit: int) -> list[tuple[str, str, str]]:
-    """(before, after, what was there)"""
+def cases_of(suite: Path | None, limit: int) -> list[Case]:
     if suite is not None:
         tasks = tasks_in(suite, limit)
         return [(t.prompt, t.suffix, t.canonical_solution) for t in tasks]
@@ -90,26 +110,69 @@ def cases_of(suite: Path | None, limit: int) -> list[tuple[str, str, str]]:
     ]
 
 
-def summary(tallies: dict[str, Tally], wanted: Sequence[str]) -> list[dict[str, object]]:
+def fill(engine: Engine, case: Case, tallies: Tallies) -> None:
+    """One hole by every policy, without and with counts; these are looked up once."""
+    before, after, _ = case
+    canvas = Canvas((before, after), (Hole(0, 0, limit=48),))
+    fresh = Board(canvas, engine.vocabulary, engine.start)
+    known = engine.evidence(fresh) if engine.evidence else None
+    for kind, of in tallies.items():
+        for name, policy in POLICIES.items():
+            evidence = unused(known) if known and kind == "with counts" else None
+            board = Board(canvas, engine.vocabulary, engine.start)
+            began = time.perf_counter()
+            drafts = list(refine(engine.network, board, policy, evidence))
+            of[name].seconds.append(time.perf_counter() - began)
+            of[name].forwards.append(len(drafts))
+            of[name].texts.append(drafts[-1].texts[0])
+
+
+def unused(evidence: Evidence) -> Evidence:
+    return replace(evidence, rivals=[() for _ in evidence.holes])
+
+
+def summary(tallies: Mapping[str, Tally], wanted: Sequence[str]) -> list[dict[str, object]]:
     plain = next(iter(tallies.values()))
     return [
         {
-            "policy": name,
+            "rule": name,
             "forwards": round(mean(tally.forwards), 2),
-            "ms_p50": round(1000 * median(tally.seconds), 1),
-            "time_ratio": round(sum(tally.seconds) / sum(plain.seconds), 3),
+            "ms p50": round(1000 * median(tally.seconds), 1),
+            "time ratio": round(sum(tally.seconds) / sum(plain.seconds), 3),
             "exact": sum(t.strip() == w.strip() for t, w in zip(tally.texts, wanted, strict=True)),
-            "same_text": sum(a == b for a, b in zip(tally.texts, plain.texts, strict=True)),
+            "same text": sum(a == b for a, b in zip(tally.texts, plain.texts, strict=True)),
         }
         for name, tally in tallies.items()
     ]
 
 
 def markdown(rows: Sequence[dict[str, object]]) -> list[str]:
-    names = [name.replace("_", " ") for name in rows[0]]
+    names = list(rows[0])
     lines = [" | ".join(names), "|".join(["---", *["--:"] * (len(names) - 1)])]
     lines += [" | ".join(map(str, row.values())) for row in rows]
     return [f"| {line} |" for line in lines]
+
+
+def draw(rows: Mapping[str, Sequence[dict[str, object]]], path: Path) -> Path:
+    """How many texts stay those of one commitment a step, by forwards: a curve for each rule."""
+    mpl.use("agg")
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    panels = figure.subplots(1, len(rows), sharey=True, squeeze=False)[0]
+    for panel, (kind, some) in zip(panels, rows.items(), strict=True):
+        by_name = {str(row["rule"]): row for row in some}
+        for rule, policies in RULES.items():
+            mine = [by_name[f"{rule} {it}".strip()] for it in policies]
+            across, up = ([row[name] for row in mine] for name in ("forwards", "same text"))
+            panel.plot(across, up, marker="o", label=rule)
+            for x, y, it in zip(across, up, policies, strict=True):
+                panel.annotate(it, (x, y), fontsize=7, xytext=(3, 3), textcoords="offset points")
+        panel.set(title=kind, xlabel="forwards a hole")
+        panel.grid(alpha=0.3)
+    panels[0].set_ylabel("texts as with one commitment a step")
+    panels[-1].legend(fontsize=7)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    return path
 
 
 if __name__ == "__main__":

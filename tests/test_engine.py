@@ -71,16 +71,19 @@ async def test_many_askers_share_forwards(engine: Engine):
 
 @contextmanager
 def failing(
-    network: Network, error: Exception, above: int = 0, first: Callable[[], bool] = lambda: True
+    network: Network,
+    error: Exception,
+    above: int = 0,
+    first: Callable[[int], bool] = lambda _: True,
 ) -> Iterator[list[int]]:
     """Forwards of more than that many boards raise; yields how many boards each had.
 
-    The first one waits until `first` says that it may.
+    The first one waits until `first`, told how many it has, says that it may.
     """
     sizes: list[int] = []
 
     def fail(_: object, inputs: tuple[torch.Tensor, ...]) -> None:
-        while not sizes and not first():
+        while not sizes and not first(len(inputs[0])):
             time.sleep(0.001)
         sizes.append(len(inputs[0]))
         if sizes[-1] > above:
@@ -114,7 +117,7 @@ async def test_where_memory_runs_out_half_as_many_boards_share_a_step(
 ):
     (expected,) = await ask_together(engine, 1)
     gone = torch.OutOfMemoryError("CUDA out of memory")
-    others_wait = lambda: engine.arrivals.qsize() == 7  # noqa: E731
+    others_wait = lambda boards: engine.arrivals.qsize() + boards == 8  # noqa: E731
     with failing(engine.network, gone, above=4, first=others_wait) as sizes:
         answers = await ask_together(engine, 8)
     assert answers == [expected] * 8
