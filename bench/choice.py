@@ -4,13 +4,15 @@
 
 On suites that `infill-lsp eval --cut` made of held-out code, every other task alone with the
 definition it is in, as in a file just begun. Prints the weights that make what stood there most
-probable, what is lost where one is taken away, and how often is right what is chosen with them.
+probable, what is lost where one is taken away, and how often is right what is chosen, each package
+judged by weights that were fitted to the others.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -27,12 +29,14 @@ from infill.reason import Reason
 from infill.repair import offence
 from infill.settings import Settings
 from infill.suite import Task, tasks_in
-from model.canvas import Denoiser
+from model.canvas import Denoiser, Hole, Rival
 from model.counting import Cut, enclosed
 from model.load import load
 
 NAMES = [field.name for field in fields(Weights)]
 LOOKED_AT = 12  # texts a hole
+HELD = 1e-3  # how strongly weights are held near zero
+GATES = (0.1, 0.12, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class Asked:
     features: Tensor
     right: int
     kind: str
+    package: str
 
 
 async def asked(task: Task, alone: bool, denoiser: Denoiser) -> Asked | None:
@@ -56,55 +61,111 @@ async def asked(task: Task, alone: bool, denoiser: Denoiser) -> Asked | None:
     canvas = replace(canvas, wide=wide_of(document, (hole,)))
     async with aclosing(denoiser.denoise(canvas)) as drafts:  # type: ignore[type-var]
         draft = await anext(drafts)
-    rivals = draft.rivals[0][:LOOKED_AT] if draft.rivals else ()
+    features, right = weighed(draft.rivals[0] if draft.rivals else (), cut.line, hole, document)
+    return Asked(features, right, task.kind, task.package)
+
+
+def weighed(
+    rivals: Sequence[Rival], line: str, hole: Hole, document: Document
+) -> tuple[Tensor, int]:
+    rivals = rivals[:LOOKED_AT]
     near, moved = nearby(document, hole)
     rows, right = [], None
-    for weighed in weighed_from(rivals, hole, document, 12):
-        if offence(weighed.text, moved, near) is None:
-            if weighed.text.strip() == cut.line.strip():
+    for it in weighed_from(rivals, hole, document, 12):
+        if offence(it.text, moved, near) is None:
+            if it.text.strip() == line.strip():
                 right = len(rows)
-            rows.append(weighed.features)
-    features = torch.tensor([*rows, none_of(rivals).features])
-    return Asked(features, len(rows) if right is None else right, task.task_id.partition("/")[0])
+            rows.append(it.features)
+    features = torch.tensor([*rows, none_of(rivals, hole, document).features])
+    return features, len(rows) if right is None else right
 
 
-def fitted(holes: list[Asked], without: str = "") -> tuple[Tensor, float]:
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Many holes at once: (holes, most texts + 1, weights), None last, and what is no text."""
+
+    features: Tensor
+    absent: Tensor
+    right: Tensor
+
+    @classmethod
+    def of(cls, holes: Sequence[Asked]) -> Table:
+        most = max(len(it.features) for it in holes)
+        features = torch.zeros(len(holes), most, len(NAMES))
+        absent = torch.ones(len(holes), most, dtype=torch.bool)
+        for row, it in enumerate(holes):
+            features[row, most - len(it.features) :] = it.features
+            absent[row, most - len(it.features) :] = False
+        right = torch.tensor([most - len(it.features) + it.right for it in holes])
+        return cls(features, absent, right)
+
+    def shares(self, weights: Tensor) -> Tensor:
+        """The logarithm of each text's probability."""
+        return (self.features @ weights).masked_fill(self.absent, -torch.inf).log_softmax(1)
+
+    def loss(self, weights: Tensor) -> Tensor:
+        """In nats a hole."""
+        return -self.shares(weights).gather(1, self.right[:, None]).mean()
+
+
+def fitted(table: Table, without: str = "", start: Tensor | None = None) -> tuple[Tensor, float]:
     """The weights by maximum likelihood, and the loss that is left, in nats a hole."""
-    start = torch.tensor([1.0] + [0.0] * (len(NAMES) - 1))
+    if start is None:
+        start = torch.tensor([1.0] + [0.0] * (len(NAMES) - 1))
     weights = start.clone().requires_grad_()
     heard = torch.tensor([float(name != without) for name in NAMES])
     optimiser = torch.optim.LBFGS([weights], max_iter=100, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         optimiser.zero_grad()
-        losses = [-(it.features @ (weights * heard)).log_softmax(0)[it.right] for it in holes]
-        mean = torch.stack(losses).mean() + 1e-3 * weights[1:].square().sum()
-        mean.backward()
-        return mean
+        loss = table.loss(weights * heard) + HELD * weights[1:].square().sum()
+        loss.backward()
+        return loss
 
     optimiser.step(loss)
     with torch.no_grad():
-        left = torch.stack(
-            [-(it.features @ (weights * heard)).log_softmax(0)[it.right] for it in holes]
-        ).mean()
-    return (weights * heard).detach(), float(left)
+        return (weights * heard).detach(), float(table.loss(weights * heard))
 
 
-def told(holes: list[Asked], weights: Tensor) -> None:
-    sure: list[tuple[float, bool, str]] = []
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    probability: float
+    right: bool
+    kind: str
+
+
+def judged_by_others(holes: Sequence[Asked], start: Tensor) -> list[Chosen]:
+    """What is chosen, each package by weights that were fitted to all others."""
+    chosen: list[Chosen] = []
+    for package in sorted({it.package for it in holes}):
+        others = [it for it in holes if it.package != package]
+        own = [it for it in holes if it.package == package]
+        weights = fitted(Table.of(others), start=start)[0] if others else start
+        chosen += chosen_with(own, weights)
+    return chosen
+
+
+def chosen_with(holes: Sequence[Asked], weights: Tensor) -> list[Chosen]:
+    chosen: list[Chosen] = []
     for it in holes:
         shares = (it.features @ weights).softmax(0)[:-1]
-        if len(shares):
-            best = int(shares.argmax())
-            sure.append((float(shares[best]), best == it.right, it.kind))
-    for kind in ("", *sorted({kind for _, _, kind in sure})):
-        mine = [(p, right) for p, right, its in sure if not kind or its == kind]
-        line = [f"{kind or 'all':12} {len(mine):5} right {sum(r for _, r in mine) / len(mine):.3f}"]
-        for gate in (0.1, 0.2, 0.3, 0.5, 0.7):
-            shown = [right for p, right in mine if p >= gate]
+        best = int(shares.argmax()) if len(shares) else -1
+        chosen.append(
+            Chosen(float(shares[best]) if len(shares) else 0.0, best == it.right, it.kind)
+        )
+    return chosen
+
+
+def told(chosen: Sequence[Chosen]) -> None:
+    for kind in ("", *sorted({it.kind for it in chosen})):
+        mine = [it for it in chosen if not kind or it.kind == kind]
+        right = sum(it.right for it in mine) / len(mine)
+        line = [f"{kind or 'all':12} {len(mine):5} right {right:.3f}; right, precision at"]
+        for gate in GATES:
+            shown = [it.right for it in mine if it.probability >= gate]
             precision = sum(shown) / len(shown) if shown else 0
-            line.append(f">={gate}: {len(shown) / len(mine):.2f} shown, {precision:.2f} right")
-        print("   ".join(line))
+            line.append(f"{gate}: {sum(shown) / len(mine):.3f} {precision:.2f}")
+        print("  ".join(line))
 
 
 async def gather(suites: list[Path], limit: int | None, denoiser: Denoiser) -> list[Asked]:
@@ -120,21 +181,23 @@ async def gather(suites: list[Path], limit: int | None, denoiser: Denoiser) -> l
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("suites", type=Path, nargs="+")
-    parser.add_argument("--check", type=Path, nargs="*", default=[], help="suites to measure on")
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--limit", type=int)
     options = parser.parse_args()
     denoiser = load(options.model)
     holes = asyncio.run(gather(options.suites, options.limit, denoiser))
-    weights, loss = fitted(holes)
-    print(", ".join(f"{n}={w:.3f}" for n, w in zip(NAMES, weights.tolist(), strict=True)))
-    print(f"{loss:.4f} nats a hole; without", end=" ")
-    print(", ".join(f"{name} {fitted(holes, name)[1]:.4f}" for name in NAMES))
-    told(holes, weights)
-    if options.check:
-        print("on suites that nothing was fitted to:")
-        told(asyncio.run(gather(options.check, options.limit, denoiser)), weights)
     denoiser.close()
+    report(holes)
+
+
+def report(holes: Sequence[Asked]) -> None:
+    table = Table.of(holes)
+    weights, loss = fitted(table)
+    print("\n".join(f"{n}: float = {w:.2f}" for n, w in zip(NAMES, weights.tolist(), strict=True)))
+    print(f"{loss:.4f} nats a hole; without", end=" ")
+    lost = {name: fitted(table, name, weights)[1] - loss for name in NAMES}
+    print(", ".join(f"{name} {more:+.4f}" for name, more in lost.items()))
+    told(judged_by_others(holes, weights))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,22 @@
-"""Which of the texts that a model weighed is shown: the likeliest that parses, seen by its names.
+"""Which of the texts that a model weighed is shown: the likeliest that parses, seen by its names
+and by the code round it.
 
-A model knows tokens; whether the file still parses, and whether the names in a text are known where
-it stands, is known here. Knows neither editors nor networks.
+A model knows tokens; whether the file still parses, whether the names in a text are known where it
+stands, and which are due there, is known here. Knows neither editors nor networks.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 
+from infill.definition import Definition, Standing, definition_round, standing_of
 from infill.document import Document
+from infill.likeness import Likeness, Neighbours, likeness_of, neighbours_of, shape_of
 from infill.reason import Reason
 from infill.repair import offence
+from infill.retell import Due, Retold, retellings
 from infill.scope import Sense, Surroundings, sense_of, surroundings_of
 from infill.syntax import window_round
 from infill.tidy import tidy
@@ -20,27 +24,51 @@ from model.canvas import Hole, Piece, Rival
 
 WINDOW = 20_000  # characters round the hole that are parsed with each text: some 4 ms
 PARSED = 8  # texts: the right one is seldom further down
+RETOLD_OF, MOST_RETOLD = 4, 12  # of the likeliest few other names are tried, in so many texts
 HARDLY = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What a text's weight, exp(trust · log p + the rest · its `Sense`), is made of; that of none
-    being right is exp(trust · log p + none). Fitted on held-out code by `bench/choice.py`."""
+    """What a text's weight, exp(trust · log p + the rest · what is known of it), is made of; for
+    none being right that is a `Doubt`. In the order of `Sense`, `Standing`, `Likeness`, `Retold`
+    and `Doubt`; fitted on held-out code by `bench/choice.py`."""
 
-    trust: float = 0.77
-    unknown: float = -1.64
-    binds_missing: float = 2.11
-    leaves_missing: float = -0.18
-    unused: float = -1.22
-    cuts_off: float = -0.68
-    none: float = -0.81
+    trust: float = 0.76
+    unknown: float = -1.03
+    binds_missing: float = 0.69
+    leaves_missing: float = -0.44
+    unused: float = -0.71
+    cuts_off: float = -0.50
+    uses_waiting: float = 2.06
+    leaves_waiting: float = -0.28
+    falls: float = -1.72
+    copies: float = 0.84
+    like: float = 0.47
+    beside: float = 0.88
+    familiar: float = 0.47
+    length: float = 0.20
+    words: float = -0.20
+    retold: float = -1.70
+    for_missing: float = -0.84
+    none: float = -0.26
+    begun: float = -1.43
+    spread: float = 0.99
 
     def of(self, weighed: Weighed) -> float:
-        return math.exp(sum(w * f for w, f in zip(astuple(self), weighed.features, strict=True)))
+        return math.exp(sum(w * f for w, f in zip(values_of(self), weighed.features, strict=True)))
 
 
 FITTED = Weights()
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What speaks for none of the texts being right."""
+
+    none: int = 0  # 1 for that case
+    begun: int = 0  # 1 where the hole's line is begun
+    spread: float = 0.0  # the entropy of the rivals, in nats
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +105,7 @@ def chosen_from(
     weights = weights or FITTED
     rivals = with_own(rivals, written)
     odds = {it.text: weights.of(it) for it in weighed_from(rivals, hole, document, max_lines)}
-    none = weights.of(none_of(rivals))
+    none = weights.of(none_of(rivals, hole, document))
     near, moved = nearby(document, hole)
     for text in sorted(odds, key=lambda it: -odds[it])[:PARSED]:
         if offence(text, moved, near) is None:
@@ -100,30 +128,92 @@ def with_own(rivals: Sequence[Rival], written: Sequence[Piece]) -> Sequence[Riva
 def weighed_from(
     rivals: Sequence[Rival], hole: Hole, document: Document, max_lines: int
 ) -> Iterator[Weighed]:
-    """Those that may be shown, as far as tidying can tell; what it makes the same is one."""
-    around = None
-    if document.language == "python":
-        around = surroundings_of(document.text, hole.start, hole.end)
+    """Those that may be shown, as far as tidying can tell, and what is told again with the names
+    that are due; what tidying makes the same is one."""
     shares: dict[str, float] = {}
-    senses: dict[str, Sense] = {}
     for rival in rivals:
         tidied = tidy(rival.text, hole, document, max_lines=max_lines)
-        if isinstance(tidied, Reason):
-            continue
-        if tidied not in senses:
-            senses[tidied] = sense_at(tidied, hole, document, around) if around else Sense()
-        shares[tidied] = shares.get(tidied, 0.0) + rival.probability
+        if not isinstance(tidied, Reason):
+            shares[tidied] = shares.get(tidied, 0.0) + rival.probability
+    site = site_of(hole, document) if document.language == "python" else None
+    told = dict.fromkeys(shares, Retold())
+    if site is not None:
+        for text, share, how in told_again(shares, site):
+            if text not in shares and tidy(text, hole, document, max_lines=max_lines) == text:
+                shares[text], told[text] = share, how
     for text, share in shares.items():
-        yield Weighed(text, (math.log(max(share, HARDLY)), *astuple(senses[text]), 0.0))
+        log = math.log(max(share, HARDLY))
+        known = site.known_of(text) if site is not None else NOTHING
+        yield Weighed(text, (log, *known, *values_of(told[text]), *values_of(Doubt())))
 
 
-def none_of(rivals: Sequence[Rival]) -> Weighed:
+def told_again(shares: dict[str, float], site: Site) -> list[tuple[str, float, Retold]]:
+    """The likeliest texts with other names, each with the share of the text it is made from."""
+    best = sorted(shares, key=lambda text: -shares[text])[:RETOLD_OF]
+    line = site.neighbours.left, site.neighbours.right
+    told = [(new, shares[old], how) for old in best for new, how in retellings(old, site.due, line)]
+    return told[:MOST_RETOLD]
+
+
+def none_of(rivals: Sequence[Rival], hole: Hole, document: Document) -> Weighed:
     """That none of them is right, as if it were a text."""
-    return Weighed("", (math.log(left_over(rivals)), *astuple(Sense()), 1.0))
+    begun = document.text[document.text.rfind("\n", 0, hole.start) + 1 : hole.start].strip()
+    doubt = Doubt(1, int(bool(begun)), spread_of(rivals))
+    features = math.log(left_over(rivals)), *NOTHING, *values_of(Retold()), *values_of(doubt)
+    return Weighed("", features)
+
+
+def spread_of(rivals: Sequence[Rival]) -> float:
+    total = sum(rival.probability for rival in rivals)
+    shares = (it.probability / total for it in rivals if it.probability > 0)
+    return -sum(share * math.log(share) for share in shares)
 
 
 def left_over(rivals: Sequence[Rival]) -> float:
     return max(HARDLY, 1.0 - sum(rival.probability for rival in rivals))
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What is known of a hole in Python, whatever stands in it."""
+
+    hole: Hole
+    document: Document
+    around: Surroundings
+    neighbours: Neighbours
+    definition: Definition | None
+    due: Due
+    fallen: dict[str, bool]  # lines of one shape are read alike
+
+    def known_of(self, text: str) -> tuple[float, ...]:
+        sense = sense_at(text, self.hole, self.document, self.around)
+        standing = Standing()
+        if self.definition is not None:
+            line = self.neighbours.left + text + self.neighbours.right
+            shape = shape_of(line)
+            if shape not in self.fallen:
+                self.fallen[shape] = self.definition.falls_with(line)
+            standing = standing_of(text, self.definition, self.around, self.fallen[shape])
+        likeness = likeness_of(text, self.neighbours)
+        return *values_of(sense), *values_of(standing), *values_of(likeness)
+
+
+def site_of(hole: Hole, document: Document) -> Site:
+    around = surroundings_of(document.text, hole.start, hole.end)
+    neighbours = neighbours_of(document.text, hole.start, hole.end)
+    definition = definition_round(document.text, hole.start, hole.end)
+    due = Due(definition.waiting if definition else (), sorted(around.missing))
+    return Site(hole, document, around, neighbours, definition, due, {})
+
+
+def values_of(
+    known: Weights | Sense | Standing | Likeness | Retold | Doubt,
+) -> tuple[float, ...]:
+    """As `astuple`, which copies each value and takes ten times as long."""
+    return tuple(getattr(known, name) for name in known.__slots__)
+
+
+NOTHING = *values_of(Sense()), *values_of(Standing()), *values_of(Likeness())
 
 
 def sense_at(text: str, hole: Hole, document: Document, around: Surroundings) -> Sense:

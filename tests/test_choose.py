@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given, settings
@@ -23,8 +23,11 @@ from tests.strategies import documents, texts
 
 CURSOR = "‸"
 PATIENT = Settings(deadline_ms=60_000)
-AS_WEIGHED = Weights(1, 0, 0, 0, 0, 0, 0)  # by the model alone
-BY_NAMES = Weights(1, -1, 1, -1, -1, -1, 0)
+DEAF = dict.fromkeys((field.name for field in fields(Weights)), 0.0)
+AS_WEIGHED = Weights(**DEAF | {"trust": 1, "retold": -99})  # by the model alone
+BY_NAMES = replace(
+    AS_WEIGHED, unknown=-1, binds_missing=1, leaves_missing=-1, unused=-1, cuts_off=-1
+)
 
 
 async def fill(
@@ -164,6 +167,57 @@ def test_names_make_it_more_or_less_probable() -> None:
     assert probability("b = a", BY_NAMES) > probability("b = a", AS_WEIGHED)
     assert probability("b = d", BY_NAMES) < probability("b = a", BY_NAMES)
     assert probability("print(d)", BY_NAMES) < probability("print(d)", AS_WEIGHED)
+
+
+@pytest.mark.parametrize(
+    ("source", "rivals", "weights", "text"),
+    [
+        ("def f(a):\n    ‸\n    x()\n", {"b()": 0.4, "a()": 0.3}, {"uses_waiting": 1}, "a()"),
+        ("def f(a, b):\n    ‸\n", {"f(a)": 0.4, "f(a, b)": 0.3}, {"leaves_waiting": -1}, "f(a, b)"),
+        ("def f():\n    ‸\n        x()\n", {"try:": 0.4, "if y:": 0.3}, {"falls": -1}, "if y:"),
+        ("a = b()\n‸\nc\n", {"x = 1 + 1": 0.4, "a = b()": 0.3}, {"copies": 1}, "x = 1 + 1"),
+        ("a = b()\nc\n‸\n", {"x = 1 + 1": 0.4, "a = b()": 0.3}, {"copies": 1}, "a = b()"),
+        ("a = b()\nc\n‸\n", {"x = 1 + 1": 0.4, "d = e()": 0.3}, {"like": 1}, "d = e()"),
+        ("c\na = b()\n‸\n", {"x = 1 + 1": 0.4, "d = e()": 0.3}, {"beside": 1}, "d = e()"),
+        ("a = b\n‸\n", {"x = y": 0.4, "x = b": 0.3}, {"familiar": 1}, "x = b"),
+        ("a = b\n‸\n", {"x": 0.4, "alphabetical": 0.3}, {"length": 1}, "alphabetical"),
+        ("a = b\n‸\n", {"x": 0.4, "x, y": 0.3}, {"words": 1}, "x, y"),
+        ("def f(a):\n    return ‸\n", {"b": 0.4}, {"uses_waiting": 1, "retold": 0}, "a"),
+        ("def f():\n    ‸\n    a()\n", {"b = 1": 0.4},
+         {"for_missing": 1, "retold": 0}, "a = 1"),
+    ],
+)  # fmt: skip
+def test_what_is_known_of_the_code_round_a_text_makes_it_likelier(
+    source: str, rivals: dict[str, float], weights: dict[str, float], text: str
+) -> None:
+    found = choice(source, rivals, weights=replace(AS_WEIGHED, **weights))
+    assert found is not None
+    assert found.text == text
+
+
+@pytest.mark.parametrize(
+    ("source", "rivals", "weights"),
+    [
+        ("x = ‸\n", {"1": 0.5}, {"none": 1}),
+        ("x = ‸\n", {"1": 0.5}, {"begun": 1}),
+        ("x = ‸\n", {"1": 0.5, "2": 0.4}, {"spread": 1}),
+    ],
+)
+def test_doubt_makes_all_of_them_less_probable(
+    source: str, rivals: dict[str, float], weights: dict[str, float]
+) -> None:
+    surely, hardly = (
+        choice(source, rivals, weights=it) for it in (AS_WEIGHED, replace(AS_WEIGHED, **weights))
+    )
+    assert surely is not None
+    assert hardly is not None
+    assert hardly.text == surely.text
+    assert hardly.probability < surely.probability
+
+
+def test_of_one_text_alone_and_of_an_empty_line_doubt_says_less() -> None:
+    doubting = replace(AS_WEIGHED, begun=1, spread=1)
+    assert choice("‸\n", {"x": 0.5}, weights=doubting) == choice("‸\n", {"x": 0.5})
 
 
 def test_what_was_written_has_its_confidence_of_what_the_others_leave() -> None:
