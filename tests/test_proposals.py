@@ -12,9 +12,9 @@ from tests.counted import LEARNT, proposer
 CURSOR = "‸"
 
 
-def proposed(source: str, **options: bool) -> list[str]:
+def proposed(source: str, *, multiline: bool = False) -> list[str]:
     before, after = source.split(CURSOR)
-    return [it.text for it in proposer().proposals(before, after, **options)]
+    return [it.text for it in proposer().proposals(before, after, multiline=multiline)]
 
 
 @pytest.mark.parametrize("text", LEARNT)
