@@ -75,7 +75,7 @@ def load(
             on_share=lambda what, share: tell(f"loading {name}: {what}", 0.8 * share),
         )  # fmt: skip
     tell(f"warming up {name}", 0.8)
-    engine.warm_up()
+    engine.warm_up(lambda share: tell(f"warming up {name}", 0.8 + 0.2 * share))
     return engine
 
 

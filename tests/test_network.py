@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")
 
-from model.network import Network, Shape  # noqa: E402
+from model.network import Network, Shape, attended, spelled_out  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -90,6 +90,49 @@ def test_the_text_behind_a_hole_changes_what_is_seen_in_it():
     other = tokens.clone()
     other[0, 8] = (other[0, 8] + 1) % 50
     assert not torch.equal(network(tokens)[0, 2], network(other)[0, 2])
+
+
+@torch.inference_mode()
+def test_heads_spelled_out_for_a_kernel_attend_as_they_do_in_groups():
+    q, k, v = torch.randn(2, 6, 9, 8), torch.randn(2, 3, 9, 8), torch.randn(2, 3, 9, 8)
+    seen = (torch.arange(9) < torch.tensor([[9], [4]]))[:, None, None, :]
+    grouped = attended(q, k, v, seen, causal=False)
+    alone = attended(q, spelled_out(k, 6), spelled_out(v, 6), seen, causal=False)
+    torch.testing.assert_close(alone, grouped, atol=1e-5, rtol=0)
+
+
+@torch.inference_mode()
+def test_rows_beside_what_was_kept_are_those_of_the_whole():
+    body = some_network(qkv_bias=True).model
+    tokens, lengths = torch.randint(0, 50, (2, 12)), torch.tensor([12, 9])
+    kept = torch.zeros(2, 2, 2, 2, 12, 8)
+    whole = body(tokens, lengths, kept)
+    torch.testing.assert_close(whole, body(tokens, lengths))
+    where = torch.tensor([[4, 5, 6, 4], [2, 3, 2, 2]])
+    before = kept.clone()
+    rows = body(tokens.gather(1, where), lengths, kept, where)
+    expected = whole.gather(1, where[..., None].expand(-1, -1, 32))
+    torch.testing.assert_close(rows, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(kept, before, atol=1e-5, rtol=0)
+    # What is kept, and not what the tokens would say now, is what the rows see.
+    kept[..., 8, :] += 1
+    assert not torch.allclose(body(tokens.gather(1, where), lengths, kept, where), expected)
+
+
+def test_positions_are_turned_by_one_table_as_without_it():
+    body = some_network().model
+    tokens = torch.randint(0, 50, (1, 9))
+    learning = body(tokens, None)
+    with torch.inference_mode():
+        torch.testing.assert_close(body(tokens, None), learning, atol=0, rtol=0)
+        (table,) = body.tables
+        body(tokens[:, :4], None)
+        assert body.tables == [table]
+        long = torch.randint(0, 50, (1, len(table[0]) + 1))
+        body(long, None)
+        assert body.tables[1] is table
+        assert len(body.tables[0][0]) > len(table[0])
+    body(tokens, None).sum().backward()  # a table made while nothing is learnt is not in the way
 
 
 @pytest.mark.parametrize(
