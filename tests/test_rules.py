@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
@@ -38,6 +38,7 @@ def flags_of(data: st.DataObject, values: list[float]) -> torch.Tensor:
     return torch.tensor(data.draw(flags))
 
 
+@settings(deadline=None)
 @given(shares, st.floats(0, 1))
 def test_a_threshold_commits_the_surest_and_all_above_it(values: list[float], threshold: float):
     confidence = torch.tensor(values)
@@ -47,6 +48,7 @@ def test_a_threshold_commits_the_surest_and_all_above_it(values: list[float], th
         assert bool(taken) == (value > threshold) or value == confidence.max()
 
 
+@settings(deadline=None)
 @given(shares, st.data())
 def test_threshold_one_commits_the_first_in_order_and_of_equals_the_leftmost(
     values: list[float], data: st.DataObject
@@ -57,6 +59,7 @@ def test_threshold_one_commits_the_first_in_order_and_of_equals_the_leftmost(
     assert torch.nonzero(chosen).flatten().tolist() == [score.tolist().index(max(score.tolist()))]
 
 
+@settings(deadline=None)
 @given(shares, st.floats(0.01, 20))
 def test_the_factor_takes_the_most_for_which_the_last_and_all_before_are_sure_enough(
     values: list[float], factor: float
@@ -71,6 +74,7 @@ def test_the_factor_takes_the_most_for_which_the_last_and_all_before_are_sure_en
     assert confidence[chosen].sort(descending=True).values.tolist() == falling[:count].tolist()
 
 
+@settings(deadline=None)
 @given(entropies, st.floats(0, 5))
 @example([1.0, 1.2e-38, 1.2e-38], 0.0)  # sums that round the small ones away
 def test_the_entropy_bound_takes_the_lowest_whose_sum_before_is_within_it(
@@ -84,6 +88,7 @@ def test_the_entropy_bound_takes_the_lowest_whose_sum_before_is_within_it(
     assert float(taken[:-1].sum()) <= bound + 1e-3
 
 
+@settings(deadline=None)
 @given(shares, st.floats(0, 1), st.data())
 def test_klass_commits_the_steady_that_are_sure_or_else_the_first(
     values: list[float], least: float, data: st.DataObject
@@ -98,6 +103,7 @@ def test_klass_commits_the_steady_that_are_sure_or_else_the_first(
         assert torch.nonzero(chosen).flatten().tolist() == [int(confidence.argmax())]
 
 
+@settings(deadline=None)
 @given(weights, weights)
 def test_divergence_is_that_of_torch_and_zero_only_between_equals(
     one: list[float], other: list[float]
@@ -122,6 +128,7 @@ def test_certainty_ranks_a_sure_token_first_and_all_alike_last():
     assert float(certainty(rows)[1]) == 0
 
 
+@settings(deadline=None)
 @given(weights, st.floats(0.05, 1.0))
 def test_top_p_keeps_the_fewest_likeliest_that_reach_it(values: list[float], top_p: float):
     shares = torch.tensor(values) + 1e-4
@@ -136,6 +143,7 @@ def test_top_p_keeps_the_fewest_likeliest_that_reach_it(values: list[float], top
     assert logits[kept].min() >= logits.where(~kept, -torch.inf).max()
 
 
+@settings(deadline=None)
 @given(weights, st.floats(0, 1, exclude_max=True, width=32))
 @example([0.0, 1.0], 0.0)
 @example([1.0, 0.0], 1 - 2**-24)
@@ -150,6 +158,7 @@ def test_what_is_drawn_is_possible_and_as_likely_as_it_should_be(
     assert number <= float(shares[: token + 1].sum()) + 1e-5
 
 
+@settings(deadline=None)
 @given(shares, st.data())
 def test_a_length_token_is_committed_alone_or_waits(values: list[float], data: st.DataObject):
     confidence = torch.tensor(values)
@@ -163,6 +172,7 @@ def test_a_length_token_is_committed_alone_or_waits(values: list[float], data: s
         assert int(kept.sum()) == 1
 
 
+@settings(deadline=None)
 @given(shares, st.data(), st.floats(0, 1))
 def test_a_cut_lies_in_the_same_hole_not_behind_the_place_that_proved_to_be_over(
     values: list[float], data: st.DataObject, cut: float
@@ -177,6 +187,7 @@ def test_a_cut_lies_in_the_same_hole_not_behind_the_place_that_proved_to_be_over
     assert not (delete[begin:where] >= cut).any()
 
 
+@settings(deadline=None)
 @given(st.lists(shares, min_size=1, max_size=4), st.data())
 def test_many_boards_padded_are_as_each_alone(rows: list[list[float]], data: st.DataObject):
     longest = max(map(len, rows)) + data.draw(st.integers(0, 3))
