@@ -66,9 +66,9 @@ class Bans:
 
 
 def allowed(logits: Tensor, asked: Asked, bans: Bans, specials: Specials, grow: float) -> Tensor:
-    """The logits (boards, masks, vocab) in float32, less what the masks must not become."""
+    """The logits (boards, masks, vocab), exact enough to judge by, less what is not allowed."""
     banned = bans.never | (bans.newlines & asked.note("one_line").bool()[..., None])
-    logits = logits.float().masked_fill(banned, -torch.inf)
+    logits = logits.to(exact(logits.dtype)).masked_fill(banned, -torch.inf)
     if specials.expand is not None:
         may_not = asked.note("full").bool()
         growing = logits[..., specials.expand].masked_fill(may_not, -torch.inf)
@@ -78,6 +78,11 @@ def allowed(logits: Tensor, asked: Asked, bans: Bans, specials: Specials, grow: 
             timid = logits.softmax(-1)[..., specials.expand] < grow
             logits[..., specials.expand] = growing.masked_fill(timid, -torch.inf)
     return logits
+
+
+def exact(dtype: torch.dtype) -> torch.dtype:
+    """What probabilities are computed in for logits of that kind: float32, or what is finer."""
+    return torch.promote_types(torch.float32, dtype)
 
 
 def probabilities_of(logits: Tensor, policy: Policy) -> Tensor:

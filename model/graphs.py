@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from model.board import Vocabulary
-from model.commit import NOTES, Asked, Bans, allowed, decided, probabilities_of
+from model.commit import NOTES, Asked, Bans, allowed, decided, exact, probabilities_of
 from model.network import Network
 from model.policy import Policy
 
@@ -84,8 +84,8 @@ class Desk:
             "notes": (len(NOTES) * cells, torch.long),
             "numbers": (cells, torch.float32),
             "states": (rows * shape.dim, of_states),
-            "probabilities": (cells * shape.vocab, torch.float32),
-            "before": (cells * shape.vocab if policy.klass else 0, torch.float32),
+            "probabilities": (cells * shape.vocab, exact(of_states)),
+            "before": (cells * shape.vocab if policy.klass else 0, exact(of_states)),
             "kept": (states if policy.frozen else 0, of_states),
             "decided": (5 * cells, torch.float64),
         }
