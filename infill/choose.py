@@ -34,26 +34,26 @@ class Weights:
     none being right that is a `Doubt`. In the order of `Sense`, `Standing`, `Likeness`, `Retold`
     and `Doubt`; fitted on held-out code by `bench/choice.py`."""
 
-    trust: float = 0.76
-    unknown: float = -1.03
-    binds_missing: float = 0.69
-    leaves_missing: float = -0.44
-    unused: float = -0.71
-    cuts_off: float = -0.50
-    uses_waiting: float = 2.06
-    leaves_waiting: float = -0.28
-    falls: float = -1.72
-    copies: float = 0.84
-    like: float = 0.47
-    beside: float = 0.88
-    familiar: float = 0.47
-    length: float = 0.20
-    words: float = -0.20
-    retold: float = -1.70
-    for_missing: float = -0.84
-    none: float = -0.26
-    begun: float = -1.43
-    spread: float = 0.99
+    trust: float = 0.70
+    unknown: float = -1.22
+    binds_missing: float = 1.52
+    leaves_missing: float = -0.31
+    unused: float = -0.70
+    cuts_off: float = -0.45
+    uses_waiting: float = 2.08
+    leaves_waiting: float = -0.48
+    falls: float = -1.83
+    copies: float = 0.80
+    like: float = 0.41
+    beside: float = 0.83
+    familiar: float = 0.76
+    length: float = 0.19
+    words: float = -0.22
+    retold: float = -1.65
+    for_missing: float = -0.94
+    none: float = -0.59
+    begun: float = -1.64
+    spread: float = 1.30
 
     def of(self, weighed: Weighed) -> float:
         return math.exp(sum(w * f for w, f in zip(values_of(self), weighed.features, strict=True)))
@@ -149,9 +149,10 @@ def weighed_from(
 
 def told_again(shares: dict[str, float], site: Site) -> list[tuple[str, float, Retold]]:
     """The likeliest texts with other names, each with the share of the text it is made from."""
-    best = sorted(shares, key=lambda text: -shares[text])[:RETOLD_OF]
     line = site.neighbours.left, site.neighbours.right
-    told = [(new, shares[old], how) for old in best for new, how in retellings(old, site.due, line)]
+    told: list[tuple[str, float, Retold]] = []
+    for old in sorted(shares, key=lambda text: -shares[text])[:RETOLD_OF]:
+        told += ((new, shares[old], how) for new, how in retellings(old, site.due(old), line))
     return told[:MOST_RETOLD]
 
 
@@ -181,29 +182,46 @@ class Site:
     document: Document
     around: Surroundings
     neighbours: Neighbours
-    definition: Definition | None
-    due: Due
-    fallen: dict[str, bool]  # lines of one shape are read alike
+    definitions: dict[int, Definition | None]  # by the indentation of the line with the text
+    fallen: dict[tuple[int, str], bool]  # lines of one shape are read alike
 
     def known_of(self, text: str) -> tuple[float, ...]:
-        sense = sense_at(text, self.hole, self.document, self.around)
-        standing = Standing()
-        if self.definition is not None:
-            line = self.neighbours.left + text + self.neighbours.right
-            shape = shape_of(line)
-            if shape not in self.fallen:
-                self.fallen[shape] = self.definition.falls_with(line)
-            standing = standing_of(text, self.definition, self.around, self.fallen[shape])
+        sense = sense_of(text, self.indent(text), self.around)
         likeness = likeness_of(text, self.neighbours)
-        return *values_of(sense), *values_of(standing), *values_of(likeness)
+        return *values_of(sense), *values_of(self.standing(text)), *values_of(likeness)
+
+    def standing(self, text: str) -> Standing:
+        definition = self.definition(text)
+        if definition is None:
+            return Standing()
+        line = self.neighbours.left + text + self.neighbours.right
+        like = self.indent(text), shape_of(line)
+        if like not in self.fallen:
+            self.fallen[like] = definition.falls_with(line)
+        return standing_of(text, definition, self.around, self.fallen[like])
+
+    def due(self, text: str) -> Due:
+        definition = self.definition(text)
+        return Due(definition.waiting if definition else (), sorted(self.around.missing))
+
+    def definition(self, text: str) -> Definition | None:
+        indent, hole = self.indent(text), self.hole
+        if indent not in self.definitions:
+            found = definition_round(self.document.text, hole.start, hole.end, indent)
+            self.definitions[indent] = found
+        return self.definitions[indent]
+
+    def indent(self, text: str) -> int:
+        """How deep the line stands that the text is written in."""
+        left = self.neighbours.left
+        line = left if left.strip() else left + text
+        return len(line) - len(line.lstrip())
 
 
 def site_of(hole: Hole, document: Document) -> Site:
     around = surroundings_of(document.text, hole.start, hole.end)
     neighbours = neighbours_of(document.text, hole.start, hole.end)
-    definition = definition_round(document.text, hole.start, hole.end)
-    due = Due(definition.waiting if definition else (), sorted(around.missing))
-    return Site(hole, document, around, neighbours, definition, due, {})
+    return Site(hole, document, around, neighbours, {}, {})
 
 
 def values_of(
@@ -214,12 +232,6 @@ def values_of(
 
 
 NOTHING = *values_of(Sense()), *values_of(Standing()), *values_of(Likeness())
-
-
-def sense_at(text: str, hole: Hole, document: Document, around: Surroundings) -> Sense:
-    begun = document.text[document.text.rfind("\n", 0, hole.start) + 1 : hole.start]
-    line = begun if begun.strip() else begun + text
-    return sense_of(text, len(line) - len(line.lstrip()), around)
 
 
 def nearby(document: Document, hole: Hole) -> tuple[Document, Hole]:

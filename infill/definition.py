@@ -45,12 +45,13 @@ class Standing:
     falls: int = 0  # 1 where Python refuses the definition with it
 
 
-def definition_round(text: str, start: int, end: int) -> Definition | None:
-    """The innermost one, by indentation; None at module level. The range is the hole's."""
+def definition_round(text: str, start: int, end: int, indent: int) -> Definition | None:
+    """The innermost one that a line of this indentation is in; None at module level. The range is
+    the hole's."""
     line_start, line_end = text.rfind("\n", 0, start) + 1, text.find("\n", end)
     above = plain(text[max(0, line_start - NEARBY) : line_start]).split("\n")[:-1]
     below = plain(text[line_end + 1 :][:NEARBY]).split("\n") if line_end >= 0 else []
-    first = head_above(text[line_start:start], above)
+    first = head_above(above, indent)
     if first is None:
         return None
     level = indent_of(above[first])
@@ -65,17 +66,12 @@ def definition_round(text: str, start: int, end: int) -> Definition | None:
     return Definition(before, after, waiting_in(list(Reader().statements(before)), used))
 
 
-def head_above(begun: str, above: Sequence[str]) -> int | None:
-    """The line with the `def` of the innermost definition that what has `begun` is in."""
-    inside = indent_of(begun) if begun.strip() else -1
+def head_above(above: Sequence[str], indent: int) -> int | None:
+    """The line with the `def` that what is indented so is in."""
     for i in range(len(above) - 1, -1, -1):
         line = above[i]
-        if not says_indent(line):
-            continue
-        if inside < 0:  # an empty line is in what the line above is in, or opens
-            inside = indent_of(line) + line.rstrip().endswith(":")
-        if indent_of(line) < inside:
-            inside = indent_of(line)
+        if says_indent(line) and indent_of(line) < indent:
+            indent = indent_of(line)
             if HEAD.match(line):
                 return i
     return None

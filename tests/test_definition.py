@@ -13,14 +13,16 @@ from tests.strategies import texts
 CURSOR = "‸"
 
 
-def definition(source: str) -> Definition | None:
+def definition(source: str, fill: str = "") -> Definition | None:
     at = source.index(CURSOR)
-    return definition_round(source.replace(CURSOR, ""), at, at)
+    line = source[source.rfind("\n", 0, at) + 1 : at] + fill
+    indent = len(line) - len(line.lstrip())
+    return definition_round(source.replace(CURSOR, ""), at, at, indent)
 
 
 def standing(source: str, fill: str) -> Standing:
     at, text = source.index(CURSOR), source.replace(CURSOR, "")
-    found = definition_round(text, at, at)
+    found = definition(source, fill)
     assert found is not None
     line = source[source.rfind("\n", 0, at) + 1 : source.index("\n", at)].replace(CURSOR, fill)
     return standing_of(fill, found, surroundings_of(text, at, at), found.falls_with(line))
@@ -31,11 +33,10 @@ def standing(source: str, fill: str) -> Standing:
     [
         ("def f(a):\n    b = a\n    ‸\n    c\n\n\nd\n", "def f(a):\n    b = a\n", "    c\n\n\n"),
         ("def f(a):\n    ‸\n", "def f(a):\n", "\n"),
-        ("def f(a):\n‸\n    return a\nd\n", "def f(a):\n", "    return a\n"),
         ("x\n    async def f(a):\n        ‸\n    d\n", "    async def f(a):\n", ""),
         ("def f(a):\n    def g(b):\n        c\n    x = ‸\n    d\ne\n",
          "def f(a):\n    def g(b):\n        c\n", "    d\n"),
-        ("def f(a):\n    if a:\n        x(\n#\n)\n‸\n    d\n",
+        ("def f(a):\n    if a:\n        x(\n#\n)\n    ‸\n    d\n",
          "def f(a):\n    if a:\n        x(\n#\n)\n", "    d\n\n"),
     ],
 )  # fmt: skip
@@ -47,7 +48,17 @@ def test_the_innermost_definition_reaches_as_far_as_it_is_indented(
     assert (found.above, found.below) == (above, below)
 
 
-@pytest.mark.parametrize("source", ["x = ‸\n", "class A:\n    x = ‸\n", "‸", "def f(): ...\nx = ‸"])
+@pytest.mark.parametrize(("fill", "head"), [("  x", "def f():"), ("    x", "  def g():")])
+def test_the_fill_s_own_indentation_says_in_which_it_is(fill: str, head: str) -> None:
+    found = definition("def f():\n  def g():\n    a\n‸\n", fill)
+    assert found is not None
+    assert found.above.startswith(head)
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["x = ‸\n", "def f():\n    a\n‸\n", "class A:\n    x = ‸\n", "‸", "def f(): ...\nx = ‸"],
+)
 def test_outside_of_definitions_there_is_none(source: str) -> None:
     assert definition(source) is None
 
@@ -103,7 +114,7 @@ def test_a_large_definition_is_not_read_anew() -> None:
 def test_any_text_may_stand_round_a_hole(text: str, data: st.DataObject, fill: str) -> None:
     start = data.draw(st.integers(0, len(text)))
     end = data.draw(st.integers(start, len(text)))
-    found = definition_round(text, start, end)
+    found = definition_round(text, start, end, data.draw(st.integers(0, 5)))
     if found is not None:
         assert found.above.lstrip().startswith(("def", "async"))
         around = surroundings_of(text, start, end)
@@ -115,4 +126,4 @@ def test_any_text_may_stand_round_a_hole(text: str, data: st.DataObject, fill: s
 def test_an_odd_text_takes_no_longer_than_another(unit: str) -> None:
     text = unit * (100_000 // len(unit))  # would take minutes where anything is tried twice
     for at in (0, len(text) // 2, len(text)):
-        definition_round(text, at, at)
+        definition_round(text, at, at, 1)
