@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     logs: dict[str, Log] = {}
     for work in options.works:
         try:
-            logs[work.resolve().name] = json.loads((work / "log.json").read_text())
+            logs[work.absolute().name] = json.loads((work / "log.json").read_text())
         except OSError as error:
             sys.exit(f"{work} is no work folder of a training run ({error})")
     lines = markdown([row_of(name, log) for name, log in logs.items()])
