@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, cast
 from model.canvas import ModelError
 
 if TYPE_CHECKING:
-    from huggingface_hub import CachedRepoInfo, DryRunFileInfo, HFCacheInfo
+    from huggingface_hub import CachedRepoInfo, HFCacheInfo
 
 # All that is ever fetched. Weights in other formats may run code when they are opened, and code
 # that lies beside them is never run.
@@ -36,6 +36,7 @@ FETCHED = (
 ELSEWHERE = ("*/*",)  # subfolders hold the same weights for other programs
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 UNPINNED = "main"
+PATIENCE_S = 10  # for the hub's first answer
 ABANDONED_S = 600  # a half-fetched file that nobody wrote to for so long has no one left
 
 Progress = Callable[[int, int], None]  # bytes here, bytes in all
@@ -114,7 +115,7 @@ def pull(id: str, revision: str, on_progress: Progress, stop: Stop = lambda: Fal
     ended; a line that breaks in the middle of a file is taken up again within the call. `stop` is
     asked between two portions.
     """
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import model_info, snapshot_download
     from huggingface_hub.utils import logging
 
     logging.set_verbosity_error()  # it would warn of each break, in the midst of our own lines
@@ -126,9 +127,11 @@ def pull(id: str, revision: str, on_progress: Progress, stop: Stop = lambda: Fal
     }
     try:
         drop_abandoned(id)
+        # Asked first, because it fails at once where `snapshot_download` tries for half a minute.
+        listed = model_info(id, revision=options["revision"], timeout=PATIENCE_S).siblings or []
+        check_weights(id, [file.rfilename for file in listed])
         bars = bars_for(lambda done: None, stop)
         files = snapshot_download(**options, dry_run=True, tqdm_class=bars)
-        check_weights(id, revision, files)
         wanted = sum(file.file_size or 0 for file in files if file.will_download)
         check_disk(id, wanted)
         on_progress(0, wanted)
@@ -150,13 +153,10 @@ def pull(id: str, revision: str, on_progress: Progress, stop: Stop = lambda: Fal
     return folder
 
 
-def check_weights(id: str, revision: str, files: Sequence[DryRunFileInfo]) -> None:
+def check_weights(id: str, names: Sequence[str]) -> None:
     """Before gigabytes are fetched: are there weights that may be opened?"""
-    if any(file.filename.endswith(".safetensors") for file in files):
+    if any(name.endswith(".safetensors") and "/" not in name for name in names):
         return
-    from huggingface_hub import list_repo_files
-
-    names = list_repo_files(id, revision=revision or UNPINNED)
     pickles = [name for name in names if name.endswith(PICKLES)]
     raise ModelError(
         f"{id} has its weights only as {pickles[0]}, a format that can run code when it is opened; "

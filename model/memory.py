@@ -28,13 +28,18 @@ OVERHEAD = 300_000_000
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Bytes that a network takes on a device, and those that are free there (None: not known)."""
+    """Bytes that a network takes on a device, and those that are free there (None: not known).
+
+    `working` is for the largest batch of boards, `alone` for one board, each with the device's own
+    overhead: where memory runs out the engine makes its batch smaller.
+    """
 
     name: str
     device: str
     dtype: str
     weights: int
-    working: int  # for the largest batch of boards, with the device's own overhead
+    working: int
+    alone: int
     free: int | None
 
     @property
@@ -42,8 +47,17 @@ class Plan:
         return self.weights + self.working
 
     @property
+    def least(self) -> int:
+        return self.weights + self.alone
+
+    @property
     def fits(self) -> bool:
         return self.free is None or self.needed <= self.free
+
+    @property
+    def runs(self) -> bool:
+        """Whether it could be used at all."""
+        return self.free is None or self.least <= self.free
 
 
 def plan_for(
@@ -58,31 +72,36 @@ def plan_for(
     """
     kind, where = str(dtype).removeprefix("torch."), str(device)
     width = WIDTHS[kind]
-    dim, ff, vocab = (shape.dim, shape.ff, shape.vocab) if shape else usual_widths(row.bytes)
-    grid = boards * (tokens or row.context)
-    working = working_bytes(dim, ff, vocab, width=width, tokens=grid, rows=boards * row.limit)
+    widths = (shape.dim, shape.ff, shape.vocab) if shape else usual_widths(row.bytes)
+    overhead = OVERHEAD if where.startswith("cuda") else 0
+
+    def working(boards: int) -> int:
+        grid = boards * (tokens or row.context)
+        return overhead + working_bytes(*widths, width=width, tokens=grid, rows=boards * row.limit)
+
     return Plan(
         name=row.id.rpartition("/")[2],
         device=where,
         dtype=kind,
         weights=(parameters_of(shape) if shape else row.bytes // 2) * width,
-        working=working + (OVERHEAD if where.startswith("cuda") else 0),
+        working=working(boards),
+        alone=working(1),
         free=free_on(where) if free is None else free,
     )
 
 
 def check(plan: Plan, rows: Iterable[Row] | None = None) -> None:
-    """Raises `ModelError` where the plan does not fit, naming the first of `rows` (all that are
-    known) that do."""
-    if plan.fits:
+    """Raises `ModelError` where not even one board has room, naming the first of `rows` (all that
+    are known) that fit."""
+    if plan.runs:
         return
     free = plan.free or 0
     others = known() if rows is None else rows
     plans = [plan_for(row, None, plan.device, plan.dtype, free=free) for row in others]
-    choices = [f"{p.name} ({gb(p.needed)})" for p in plans if p.fits][:3] + ["bundled"]
+    choices = [*[f"{p.name} ({gb(p.needed)})" for p in plans if p.fits][:3], "bundled"]
     what = "memory" if plan.device == "cpu" else "it"
     raise ModelError(
-        f"{plan.name} needs {gb(plan.needed)} on {plan.device} in "
+        f"{plan.name} needs {gb(plan.least)} on {plan.device} in "
         f"{SHORT.get(plan.dtype, plan.dtype)}, {gb(free)} are free: "
         f"close what else uses {what}, or choose one of: {', '.join(choices)}"
     )

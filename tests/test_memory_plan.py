@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,10 +62,18 @@ def test_a_network_that_does_not_fit_is_refused_with_what_would() -> None:
     with pytest.raises(ModelError) as refused:
         check(plan)
     said = str(refused.value)
-    assert said.startswith("DreamOn-v0-7B needs 18.3 GB on cuda:0 in bf16, 11.2 GB are free: close")
+    assert said.startswith("DreamOn-v0-7B needs 15.9 GB on cuda:0 in bf16, 11.2 GB are free: close")
     assert "choose one of: open-dcoder-0.5B (3.2 GB), " in said
     assert said.endswith(", bundled")
     assert "Dream-v0" not in said  # which would not fit either
+
+
+def test_what_has_room_for_one_board_only_is_let_through_and_does_not_count_as_fitting() -> None:
+    row = row_of("DreamOn-v0-7B")
+    assert row
+    plan = plan_for(row, DREAM, "cuda:0", "bfloat16", free=17 * GB)
+    assert (plan.fits, plan.runs) == (False, True)
+    check(plan)
 
 
 def test_where_nothing_fits_the_bundled_model_still_does() -> None:
@@ -86,7 +95,7 @@ def test_what_is_not_known_to_be_too_large_is_let_through() -> None:
     assert row
     check(plan_for(row, CODER, "cpu", "float32"))  # of this machine itself
     plan = plan_for(row, CODER, "cpu", "float32", free=GB)
-    check(type(plan)(plan.name, "cpu", "float32", plan.weights, plan.working, free=None))
+    check(replace(plan, free=None))
 
 
 def test_fewer_boards_and_shorter_ones_need_less() -> None:
