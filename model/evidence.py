@@ -89,8 +89,8 @@ class Candidates:
         last = self.tokens.shape[1] - 1
         wanted = self.tokens[:, indices.clamp(max=last)]
         over = indices >= self.lengths[:, None]
-        if specials.delete is not None:
-            wanted = wanted.where(~over, specials.delete)
+        # Where there is no delete, a text that is over before its hole is not allowed anyway.
+        wanted = wanted.where(~over, specials.delete if specials.delete is not None else 0)
         size = len(board.cells[number])
         if specials.expand is not None and int(indices[-1]) == size - 1:
             wanted[self.lengths > size, -1] = specials.expand

@@ -15,6 +15,7 @@ from model import Canvas, Hole, ModelError  # noqa: E402
 from model.board import Board, Start  # noqa: E402
 from model.calibrate import Seen, fitted_curve, fitted_trust, seen_by  # noqa: E402
 from model.choosing import choosing_from  # noqa: E402
+from model.evidence import Blend, Candidates, Evidence  # noqa: E402
 from model.length import (  # noqa: E402
     GRID,
     Curve,
@@ -27,6 +28,7 @@ from model.length import (  # noqa: E402
     regressed,
 )
 from model.policy import Policy  # noqa: E402
+from model.proposals import Proposal  # noqa: E402
 from model.refine import hole_logits  # noqa: E402
 from model.trial import Choosing, Trust, begun, scores_of, tried  # noqa: E402
 from tests.alphabet import Alphabet, Fixed  # noqa: E402
@@ -162,6 +164,32 @@ def test_several_holes_are_tried_together():
     *_, draft = tried(network, trial, Policy(threshold=1.0))
     assert draft.texts == ("cd", "jklmnop")
     assert [rivals[0].text for rivals in draft.rivals] == ["cd", "jklmnop"]
+
+
+def counted(board: Board, *texts: str) -> Evidence:
+    """Counts that think of these texts, the first one most."""
+    proposals = [Proposal(text, -float(i)) for i, text in enumerate(texts)]
+    holes = [Candidates.of(proposals, board, hole.limit) for hole in board.canvas.holes]
+    return Evidence(holes, Blend(none=-9.0, share=0.9), [() for _ in holes])
+
+
+def test_what_counts_think_of_is_decoded_too_at_its_own_length():
+    board = board_without("fghi")
+    trial = begun(
+        board,
+        Choosing(Grid(calibrated(Curve()))),
+        look_of(network := Alphabet()),
+        evidence=lambda it: counted(it, "zyzyzyzyzyz", "fghi", "fgh"),
+    )
+    lengths = [len(it.board.cells[0]) for it in trial.runners]
+    assert lengths[0] == 4
+    assert lengths[-1] == 11
+    *_, draft = tried(network, trial, Policy(threshold=0.5))
+    assert draft.texts == ("fghi",)
+    told = {it.text: it.probability for it in draft.rivals[0]}
+    assert max(told, key=lambda text: told[text]) == "fghi"
+    assert "zyzyzyzyzyz" in told
+    assert sum(told.values()) <= 1
 
 
 def test_where_no_length_is_chosen_there_is_one_board_and_nothing_is_weighed():
