@@ -239,13 +239,13 @@ def models_info(options: argparse.Namespace) -> int:
 
 
 def models_pull(options: argparse.Namespace) -> int:
-    from lsp.models import fetch
+    from lsp.pull import fetch
 
     return fetch(options.id)
 
 
 def models_rm(options: argparse.Namespace) -> int:
-    from lsp.models import remove
+    from lsp.pull import remove
 
     return remove(options.id, yes=options.yes)
 
