@@ -36,7 +36,7 @@ from model.load import load
 NAMES = [field.name for field in fields(Weights)]
 LOOKED_AT = 12  # texts a hole
 HELD = 1e-3  # how strongly weights are held near zero
-GATES = (0.1, 0.12, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7)
+GATES = (0.08, 0.1, 0.12, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,8 @@ def weighed(
     rows, right = [], None
     for it in weighed_from(rivals, hole, document, 12):
         if offence(it.text, moved, near) is None:
-            if it.text.strip() == line.strip():
+            exactly = it.text.rstrip() == line.rstrip()  # its indentation, too
+            if exactly or (right is None and it.text.strip() == line.strip()):
                 right = len(rows)
             rows.append(it.features)
     features = torch.tensor([*rows, none_of(rivals, hole, document).features])

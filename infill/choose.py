@@ -24,7 +24,7 @@ from model.canvas import Hole, Piece, Rival
 
 WINDOW = 20_000  # characters round the hole that are parsed with each text: some 4 ms
 PARSED = 8  # texts: the right one is seldom further down
-RETOLD_OF, MOST_RETOLD = 4, 12  # of the likeliest few other names are tried, in so many texts
+RETOLD_OF, MOST_RETOLD = 4, 16  # of the likeliest few other names are tried, in so many texts
 HARDLY = 1e-9
 
 
@@ -34,26 +34,26 @@ class Weights:
     none being right that is a `Doubt`. In the order of `Sense`, `Standing`, `Likeness`, `Retold`
     and `Doubt`; fitted on held-out code by `bench/choice.py`."""
 
-    trust: float = 0.70
-    unknown: float = -1.22
-    binds_missing: float = 1.52
-    leaves_missing: float = -0.31
-    unused: float = -0.70
-    cuts_off: float = -0.45
-    uses_waiting: float = 2.08
-    leaves_waiting: float = -0.48
-    falls: float = -1.83
-    copies: float = 0.80
-    like: float = 0.41
-    beside: float = 0.83
-    familiar: float = 0.76
-    length: float = 0.19
-    words: float = -0.22
-    retold: float = -1.65
-    for_missing: float = -0.94
-    none: float = -0.59
+    trust: float = 0.80
+    unknown: float = -1.19
+    binds_missing: float = 1.49
+    leaves_missing: float = -0.32
+    unused: float = -0.71
+    cuts_off: float = -0.52
+    uses_waiting: float = 2.07
+    leaves_waiting: float = -0.49
+    falls: float = -1.87
+    copies: float = 0.71
+    like: float = 0.47
+    beside: float = 0.80
+    familiar: float = 0.78
+    length: float = 0.24
+    words: float = -0.21
+    retold: float = -1.77
+    for_missing: float = -0.98
+    none: float = -1.07
     begun: float = -1.64
-    spread: float = 1.30
+    spread: float = 1.25
 
     def of(self, weighed: Weighed) -> float:
         return math.exp(sum(w * f for w, f in zip(values_of(self), weighed.features, strict=True)))
@@ -68,7 +68,7 @@ class Doubt:
 
     none: int = 0  # 1 for that case
     begun: int = 0  # 1 where the hole's line is begun
-    spread: float = 0.0  # the entropy of the rivals, in nats
+    spread: float = 0.0  # of the rivals
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +99,8 @@ def chosen_from(
     """The best of the rivals, or what the model has `written`, as it may be shown; None where none
     may.
 
-    What the probabilities of the rivals lack to one is that none of them is right; one that does
-    not parse leaves its share to the others.
+    That none of them is right has a weight, too; a text that does not parse leaves its share to the
+    others and to that.
     """
     weights = weights or FITTED
     rivals = with_own(rivals, written)
@@ -138,8 +138,8 @@ def weighed_from(
     site = site_of(hole, document) if document.language == "python" else None
     told = dict.fromkeys(shares, Retold())
     if site is not None:
-        for text, share, how in told_again(shares, site):
-            if text not in shares and tidy(text, hole, document, max_lines=max_lines) == text:
+        for text, (share, how) in told_again(shares, site).items():
+            if tidy(text, hole, document, max_lines=max_lines) == text:
                 shares[text], told[text] = share, how
     for text, share in shares.items():
         log = math.log(max(share, HARDLY))
@@ -147,27 +147,29 @@ def weighed_from(
         yield Weighed(text, (log, *known, *values_of(told[text]), *values_of(Doubt())))
 
 
-def told_again(shares: dict[str, float], site: Site) -> list[tuple[str, float, Retold]]:
+def told_again(shares: dict[str, float], site: Site) -> dict[str, tuple[float, Retold]]:
     """The likeliest texts with other names, each with the share of the text it is made from."""
     line = site.neighbours.left, site.neighbours.right
-    told: list[tuple[str, float, Retold]] = []
+    told: dict[str, tuple[float, Retold]] = {}
     for old in sorted(shares, key=lambda text: -shares[text])[:RETOLD_OF]:
-        told += ((new, shares[old], how) for new, how in retellings(old, site.due(old), line))
-    return told[:MOST_RETOLD]
+        for new, how in retellings(old, site.due(old), line):
+            if new not in shares and new not in told and len(told) < MOST_RETOLD:
+                told[new] = shares[old], how
+    return told
 
 
 def none_of(rivals: Sequence[Rival], hole: Hole, document: Document) -> Weighed:
     """That none of them is right, as if it were a text."""
     begun = document.text[document.text.rfind("\n", 0, hole.start) + 1 : hole.start].strip()
     doubt = Doubt(1, int(bool(begun)), spread_of(rivals))
-    features = math.log(left_over(rivals)), *NOTHING, *values_of(Retold()), *values_of(doubt)
-    return Weighed("", features)
+    return Weighed("", (0.0, *NOTHING, *values_of(Retold()), *values_of(doubt)))
 
 
 def spread_of(rivals: Sequence[Rival]) -> float:
-    total = sum(rival.probability for rival in rivals)
-    shares = (it.probability / total for it in rivals if it.probability > 0)
-    return -sum(share * math.log(share) for share in shares)
+    """The entropy of the rivals, in nats."""
+    total = sum(rival.probability for rival in rivals) or 1.0
+    shares = (rival.probability / total for rival in rivals)
+    return -sum(share * math.log(share) for share in shares if share)
 
 
 def left_over(rivals: Sequence[Rival]) -> float:

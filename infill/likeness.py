@@ -14,9 +14,10 @@ NEARBY = 20_000  # characters on each side that lines are compared with: some 5 
 NEAREST = 15  # lines on each side whose words are near
 SHORT = 3  # tokens: so short a line has its shape by chance
 LONGEST, MOST_WORDS = 60, 12  # characters and words beyond which length says no more
-# Names, numbers and strings are all one in a shape; what is left are keywords and signs.
+# In a shape all names are one, and so are all strings and all numbers; keywords and signs stay.
+NUMBER = re.compile(r"\b\d[\w.]*")
 NAMED = re.compile(
-    r"\"[^\"\n]*\"|'[^'\n]*'|\b(?!(?:" + "|".join(sorted(KEYWORDS)) + r")\b)\w+",
+    r"(\"|')(?:(?!\1)[^\n])*+\1|\b(?!(?:" + "|".join(sorted(KEYWORDS)) + r")\b)[^\W\d]\w*+"
 )
 TOKEN = re.compile(r"\w+|[^\w\s]")
 
@@ -88,4 +89,4 @@ def names_in(fill: str, left: str, right: str) -> list[str]:
 
 
 def shape_of(code: str) -> str:
-    return NAMED.sub("N", code)
+    return NAMED.sub(r"\1N", NUMBER.sub("0", code))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import fields, replace
 
 import pytest
@@ -24,7 +25,7 @@ from tests.strategies import documents, texts
 CURSOR = "‸"
 PATIENT = Settings(deadline_ms=60_000)
 DEAF = dict.fromkeys((field.name for field in fields(Weights)), 0.0)
-AS_WEIGHED = Weights(**DEAF | {"trust": 1, "retold": -99})  # by the model alone
+AS_WEIGHED = Weights(**DEAF | {"trust": 1, "none": math.log(0.1), "retold": -99})  # by the model
 BY_NAMES = replace(
     AS_WEIGHED, unknown=-1, binds_missing=1, leaves_missing=-1, unused=-1, cuts_off=-1
 )
@@ -136,10 +137,10 @@ async def test_the_score_is_the_probability_and_the_gate_holds_it_back() -> None
     ("source", "rivals", "probability"),
     [
         ("x = ‸\n", {"1": 0.6, "2": 0.3}, 0.6),
-        ("x = ‸\n", {"1 2": 0.5, "3": 0.3}, 0.6),  # its share is left to the others
-        ("x = ‸\n", {"<|mask|>": 0.5, "3": 0.3}, 0.6),
+        ("x = ‸\n", {"1 2": 0.5, "3": 0.3}, 0.75),  # its share is left to the others
+        ("x = ‸\n", {"<|mask|>": 0.5, "3": 0.3}, 0.75),
         ("x = f(‸)\n", {"1)": 0.3, "1": 0.3, "2": 0.3}, 0.6),
-        ("x = ‸\n", {"1 2": 1.0, "3": 1e-9}, 0.5),  # none of them is as likely
+        ("x = ‸\n", {"1 2": 1.0, "3": 1e-9}, 1e-8),
     ],
 )
 def test_how_probable_it_is_that_this_belongs_there(
@@ -151,7 +152,8 @@ def test_how_probable_it_is_that_this_belongs_there(
 
 
 def test_a_share_that_is_all_but_nothing_is_no_more_than_that() -> None:
-    found = choice("x = ‸\n", {"1 2": 1.0, "3": 1e-9}, weights=replace(AS_WEIGHED, trust=3))
+    weights = replace(AS_WEIGHED, trust=3, none=3 * math.log(1e-9))
+    found = choice("x = ‸\n", {"1 2": 1.0, "3": 1e-9}, weights=weights)
     assert found is not None
     assert (found.text, found.probability) == ("3", pytest.approx(0.5))
 
@@ -223,7 +225,7 @@ def test_of_one_text_alone_and_of_an_empty_line_doubt_says_less() -> None:
 def test_what_was_written_has_its_confidence_of_what_the_others_leave() -> None:
     found = choice("x = ‸\n", {"1 2": 0.5}, (Piece("3", 0.8), Piece("4", 0.5)))
     assert found is not None
-    assert (found.text, found.probability) == ("34", pytest.approx(0.2 / (0.2 + 0.3)))
+    assert (found.text, found.probability) == ("34", pytest.approx(0.2 / (0.2 + 0.1)))
 
 
 @pytest.mark.parametrize("language", ["plaintext", "lua"])

@@ -29,9 +29,11 @@ def likeness(source: str, fill: str) -> Likeness:
     [
         ("self.one = one", 1, 1, 1),
         ("self.two = two", 0, 1, 1),
-        ("self.two = 'two'", 0, 1, 1),  # a string is as good as a name
+        ('self.two = "two"', 0, 1, 1),
+        ("self.two = 2", 0, 0, 0),
         ("return other(one, 2)", 1, 1, 0),
-        ("return another(1, '2')", 0, 1, 0),
+        ("return another(two, 1.5)", 0, 1, 0),
+        ("return another(2, two)", 0, 0, 0),
         ("yield other(one, 2)", 0, 0, 0),  # a keyword makes another shape
         ("self.two += two", 0, 0, 0),
     ],
