@@ -36,6 +36,8 @@ def standing(source: str, fill: str) -> Standing:
         ("x\n    async def f(a):\n        ‸\n    d\n", "    async def f(a):\n", ""),
         ("def f(a):\n    def g(b):\n        c\n    x = ‸\n    d\ne\n",
          "def f(a):\n    def g(b):\n        c\n", "    d\n"),
+        ("def f(a):\n    def g():\n        a\n    if g:\n        ‸\n",
+         "def f(a):\n    def g():\n        a\n    if g:\n", "\n"),
         ("def f(a):\n    if a:\n        x(\n#\n)\n    ‸\n    d\n",
          "def f(a):\n    if a:\n        x(\n#\n)\n", "    d\n\n"),
     ],
@@ -96,6 +98,7 @@ def test_a_name_waits_until_it_is_used(source: str, waiting: str) -> None:
         ("def f():\n    ‸\n        g()\n", "h()", Standing(0, 0, 1)),
         ("def f():\n    ‸\n    g()\n", "if h:", Standing(0, 0, 1)),
         ("class A:\n    def f():\n        ‸\n", "x = '", Standing(0, 0, 1)),
+        ("class A:\n    def f():\n        ‸\n", "x = ''", Standing(0, 0, 0)),
     ],
 )
 def test_how_a_fill_stands(source: str, fill: str, expected: Standing) -> None:
