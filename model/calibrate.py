@@ -1,6 +1,6 @@
-"""Fits what choosing lengths has to know of a model, and writes it into the model's config.
+"""Fits what choosing lengths has to know of a network, and writes it beside the weights.
 
-    python -m model.calibrate FOLDER CORPUS [--demos 100]
+    python -m model.calibrate MODEL CORPUS [--demos 100]
 
 Two things: how sure the network is of a hole of each length when that is the wrong one (CAL's
 curve, arXiv 2602.00476), and what the scores of the texts weighed in the end mean as probabilities.
@@ -15,14 +15,12 @@ of code that it learnt a network is too sure.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
@@ -32,15 +30,19 @@ from torch import Tensor
 from model.blending import FITTED_ON, balanced, spans
 from model.board import Board, Start, Vocabulary
 from model.canvas import Canvas, Hole, ModelError
-from model.choosing import KEY
+from model.choosing import FILE, told_in
 from model.corpus import read_corpus
 from model.counting import cuts
+from model.engine import Engine
+from model.folder import load_folder
 from model.length import Chooser, Curve, Grid, Look, calibrated, glances_at
+from model.load import place_of
 from model.network import Network
 from model.policy import Policy
 from model.refine import hole_logits
 from model.rows import write_json
 from model.sources import CorpusError
+from model.stock import load_stock
 from model.trial import Choosing, Trust, begun, scores_of, step_all
 
 PROBED = (1, 2, 4, 6, 12, 16, 24, 32, 48, 64, 96, 128)  # CAL's
@@ -167,33 +169,40 @@ def trust_for(
     return fitted_trust(weighed)
 
 
-def main(arguments: Sequence[str]) -> int:
-    from model.folder import load_folder
+def opened(name: str) -> tuple[Engine, Path]:
+    """The engine of a network as it is published or as we write it, and where its files are."""
+    place = place_of(name)
+    if place.row is None:
+        return load_folder(place.folder), place.folder
+    return load_stock(place.folder, place.row), place.folder
 
+
+def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m model.calibrate",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("model", help="its id, or its folder")
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--demos", type=int, default=100, help="holes asked about (default 100)")
     options = parser.parse_args(arguments)
     console = Console(stderr=True)
     try:
-        engine = load_folder(options.folder)
-        if engine.vocabulary.specials.delete is not None:
-            raise ModelError(f"{options.folder} finds the lengths of its holes by itself")
+        engine, folder = opened(options.model)
+        if engine.choosing is None:
+            raise ModelError(f"no length is chosen for {options.model}: it finds them by itself")
+        told = dict(told_in(folder))
         some = demos_from(options.corpus, engine.vocabulary, engine.start, options.demos)
         demos = list(track(some, "reading", options.demos, console=console))
         curve = curve_for(engine.network, demos, console)
-        chooser = Grid(calibrated(curve))
+        chooser = engine.choosing.chooser
+        if isinstance(chooser, Grid) and told.get("rule", "calibrated") == "calibrated":
+            chooser = Grid(calibrated(curve))
         trust = trust_for(engine.network, engine.policy, chooser, demos, console)
         engine.close()
-        path: Path = options.folder / "config.json"
-        config: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        told = config.get(KEY, {}) | {"curve": asdict(curve), "trust": asdict(trust)}
-        write_json(path, config | {KEY: told})
+        path = folder / FILE
+        write_json(path, told | {"curve": asdict(curve), "trust": asdict(trust)})
     except (CorpusError, ModelError, OSError) as error:
         console.print(f"[red]nothing was fitted:[/red] {error}")
         return 1

@@ -18,7 +18,7 @@ from model.canvas import ModelError
 
 DATA = Path(__file__).with_suffix(".toml")
 LAYOUTS = ("qwen2", "qwen3", "llada")  # whose names the weights carry
-LENGTHS = ("grow", "choose")
+LENGTHS = ("grow", "choose", "calibrated", "regressed", "power", "probe", "fixed")
 ORDERS = ("confidence", "entropy")
 
 Token = int | str  # an id, or the token's text where its id is only in the tokenizer's files
@@ -38,8 +38,9 @@ class Row:
     """A network: what cannot be read from its files, and what one wants to know before fetching.
 
     Special ids are written in full; `around` says whether `bos` and `eos` stand around what the
-    network sees. `length` is "grow" where it has tokens to expand and delete, "choose" where a
-    length must be chosen for it; `masks` is what a hole starts with, `limit` what it may grow to.
+    network sees. `length` is "grow" where it has tokens to expand and delete; "choose" where a
+    length must be chosen for it, or by which rule (`choosing`); "fixed" where it stays as it is.
+    `masks` is what a hole starts with, `limit` what it may grow to.
     """
 
     id: str

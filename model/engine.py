@@ -15,20 +15,22 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
 import torch
+from torch import Tensor
 
 from model.board import Board, Start, Vocabulary
 from model.canvas import Canvas, Card, Draft, Hole, ModelError
 from model.evidence import Evidence
 from model.graphs import Desk
+from model.length import GRID, Place
 from model.network import Network
-from model.past import Past
 from model.policy import Policy
-from model.refine import step
+from model.refine import hole_logits
+from model.trial import Choosing, Trial, begun, step_all
 
 logger = logging.getLogger(__name__)
 
@@ -39,17 +41,16 @@ SMALL = 20_000_000
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """A canvas in work. `wanted` turns false when its asker has gone: it is then not stepped."""
+    """A canvas in work. `wanted` turns false when its asker has gone: none of its boards is then
+    stepped. `trial` is None until the engine's thread has begun it."""
 
     board: Board
-    chance: torch.Generator
     loop: asyncio.AbstractEventLoop
     drafts: asyncio.Queue[Draft | ModelError] = field(default_factory=asyncio.Queue)
     wanted: bool = True
     came: float = field(default_factory=time.perf_counter)
     waited_ms: float | None = None  # from asking to the first step's beginning
-    evidence: Evidence | None = None
-    past: Past = field(default_factory=Past)
+    trial: Trial | None = None
 
     def tell(self, news: Draft | ModelError) -> None:
         try:
@@ -69,9 +70,10 @@ class Warming:
 class Engine:
     """A Denoiser with its network in this process.
 
-    `evidence` gathers what is known of a board beside the network, before its first step. `batch`
-    is how many boards share a step at most; a step that runs out of memory halves it for good.
-    `steps` counts forwards, `boards_stepped` the boards in them.
+    `evidence` gathers what is known of a board beside the network, before its first step.
+    `choosing` is for a network that cannot grow its holes: each canvas then has a few boards.
+    `batch` is how many boards share a forward at most; a step that runs out of memory halves it for
+    good. `steps` counts steps, `boards_stepped` the boards in them.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Engine:
         start: Start,
         policy: Policy,
         evidence: Callable[[Board], Evidence] | None = None,
+        choosing: Choosing | None = None,
         seed: int = 0,
         batch: int = 8,
     ) -> None:
@@ -92,6 +95,7 @@ class Engine:
         self.start = start
         self.policy = policy
         self.evidence = evidence
+        self.choosing = choosing
         self.seed = seed
         self.batch = batch
         on_cuda = network.lm_head.weight.is_cuda
@@ -106,8 +110,7 @@ class Engine:
         if not self.thread.is_alive():
             raise ModelError(f"the engine of {self.card.name} has been closed")
         board = Board(canvas, self.vocabulary, self.start, self.seed)
-        chance = torch.Generator().manual_seed(self.seed)
-        job = Job(board, chance, asyncio.get_running_loop())
+        job = Job(board, asyncio.get_running_loop())
         self.arrivals.put(job)
         try:
             while True:
@@ -162,11 +165,28 @@ class Engine:
                     jobs.append(arrived)
                 continue  # until the queue is empty: all of them join the same batch
             jobs = [job for job in jobs if job.wanted]
-            self.advance(jobs[: self.batch])
+            some = self.first_of(jobs)
+            self.advance(some)
             # Those stepped go to the back, so that more askers than places take turns.
-            jobs = jobs[self.batch :] + [j for j in jobs[: self.batch] if j.wanted]
+            jobs = jobs[len(some) :] + [job for job in some if job.wanted]
         for job in jobs:
             job.tell(ModelError(f"the engine of {self.card.name} was closed"))
+
+    def first_of(self, jobs: list[Job]) -> list[Job]:
+        """As many as have room in a batch with all of their boards, one at least."""
+        some: list[Job] = []
+        room = self.batch
+        for job in jobs:
+            room -= self.boards_of(job)
+            if some and room < 0:
+                break
+            some.append(job)
+        return some
+
+    def boards_of(self, job: Job) -> int:
+        if job.trial is not None:
+            return len(job.trial.running)
+        return self.choosing.boards if self.choosing else 1
 
     def get_ready(self, warming: Warming) -> None:
         """Steps of all shapes that boards of the usual size can have, in as large a batch as fits.
@@ -174,8 +194,10 @@ class Engine:
         Larger ones, as of canvases with many holes, are captured when they come.
         """
         start = self.start
-        masks = min(max(start.line, start.block), self.policy.block)
-        length = start.context + max(start.line, start.block)
+        most = max(start.line, start.block)
+        if self.choosing is not None:
+            most = max(most, min(max(GRID), self.card.hole_limit))
+        masks, length = min(most, self.policy.block), start.context + most
         while True:
             try:
                 for share in self.desk.warm(self.policy, self.batch, length, masks):
@@ -205,37 +227,47 @@ class Engine:
                 self.fail(jobs, error)
                 return
         # Not within `except`: the error holds on to all that was computed so far.
-        self.shrink(len(jobs))
-        for first in range(0, len(jobs), self.batch):
-            some = jobs[first : first + self.batch]
+        self.shrink(min(self.batch, sum(map(self.boards_of, jobs))))
+        while jobs:
+            some, jobs = (few := self.first_of(jobs)), jobs[len(few) :]
             try:
                 self.step(some)
             except Exception as error:
                 self.fail(some, error)
 
     def step(self, jobs: list[Job]) -> None:
-        """One step for these jobs, and a draft to each asker."""
+        """One step for all boards of these jobs, and a draft to each asker."""
         now = time.perf_counter()
         for job in jobs:
             if job.waited_ms is None:
                 job.waited_ms = (now - job.came) * 1000
-            if self.evidence is not None and job.evidence is None:
-                job.evidence = self.evidence(job.board)
-        drafts = step(
-            self.network,
-            [job.board for job in jobs],
-            self.policy,
-            [job.chance for job in jobs],
-            [job.evidence for job in jobs],
-            [job.past for job in jobs],
-            self.desk,
-        )
+        trials = [self.trial_of(job) for job in jobs]
+        boards = sum(len(trial.running) for trial in trials)
+        step_all(self.network, trials, self.policy, self.desk, self.batch)
         self.steps += 1
-        self.boards_stepped += len(jobs)
-        for job, draft in zip(jobs, drafts, strict=True):
+        self.boards_stepped += boards
+        for job, trial in zip(jobs, trials, strict=True):
+            draft = trial.drafted(self.look)
             if draft.final:
                 job.wanted = False
             job.tell(replace(draft, queue_ms=job.waited_ms or 0.0))
+
+    def trial_of(self, job: Job) -> Trial:
+        if job.trial is None:
+            job.trial = begun(
+                job.board, self.choosing, self.look, evidence=self.evidence, seed=self.seed
+            )
+        return job.trial
+
+    def look(self, rows: Sequence[list[int]], places: Sequence[Sequence[Place]]) -> list[Tensor]:
+        """The logits at the places, by one forward, or by more where memory runs out."""
+        try:
+            return hole_logits(self.network, rows, places)
+        except Exception as error:
+            if len(rows) == 1 or not ran_out(error):
+                raise
+        half = len(rows) // 2
+        return self.look(rows[:half], places[:half]) + self.look(rows[half:], places[half:])
 
     def fail(self, jobs: list[Job], error: Exception) -> None:
         for job in jobs:

@@ -1,6 +1,6 @@
 """A probe that tells a hole's length from one forward, trained beside a network that stays.
 
-    python -m model.probe FOLDER CORPUS
+    python -m model.probe MODEL CORPUS
 
 After PILL ("Predict, Don't Iterate", 2026): the hole is one mask; what the network's last layer
 holds of the four tokens before it, of the mask and of the four tokens behind it goes through a
@@ -9,7 +9,7 @@ not know: whether the hole may be of several lines. Under a logit shift all thre
 network itself reads a token from, one row further left.
 
 CORPUS is what `infill-lsp corpus` wrote; only what the network may have learnt from is used. The
-probe becomes `probe.safetensors` in FOLDER, where it is found when the folder is loaded.
+probe becomes `probe.safetensors` beside the weights, where it is found when they are loaded.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -241,14 +241,14 @@ def texts_of(corpus: Path, most: int, seed: int) -> list[str]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    from model.folder import load_folder
+    from model.calibrate import opened  # which imports this file
 
     parser = argparse.ArgumentParser(
         prog="python -m model.probe",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("model", help="its id, or its folder")
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--samples", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
@@ -256,7 +256,7 @@ def main(arguments: Sequence[str]) -> int:
     console = Console(stderr=True)
     try:
         texts = texts_of(options.corpus, options.samples, options.seed)
-        engine = load_folder(options.folder)
+        engine, folder = opened(options.model)
     except (CorpusError, ModelError) as error:
         console.print(f"[red]no probe:[/red] {error}")
         return 1
@@ -268,7 +268,7 @@ def main(arguments: Sequence[str]) -> int:
     console.print("learning …")
     features = torch.stack([features for features, _ in told])
     probe = fitted(features, torch.tensor([length for _, length in told]), seed=options.seed)
-    path: Path = options.folder / FILE
+    path = folder / FILE
     try:
         save_file(probe.state_dict(), path)
         path.chmod(0o644)  # safetensors makes it readable by its maker alone

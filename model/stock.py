@@ -133,6 +133,7 @@ def load_stock(
         import torch
 
         from model import memory, weights
+        from model.choosing import choosing_from
         from model.engine import Engine
         from model.network import Shape
         from model.precision import has_bfloat16
@@ -171,6 +172,8 @@ def load_stock(
         ) from error
     finally:
         torch.set_num_threads(threads)
+    grows = row.length == "grow"
+    choosing = None if grows else choosing_from(folder, network, row.length)
     size = sum(parameter.numel() for parameter in network.parameters()) * number_format.itemsize
     logger.info(
         "%s: %.2f GB of weights as %s on %s after %.1f s; this process had at most %.2f GB of host "
@@ -183,5 +186,6 @@ def load_stock(
         tokens,
         start=start_of(row),
         policy=policy_of(row, published=published),
+        choosing=choosing,
         seed=seed,
     )

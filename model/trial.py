@@ -149,21 +149,27 @@ def hinted(evidence: Evidence, board: Board) -> tuple[int, ...]:
 
 
 def step_all(
-    network: Network, trials: Sequence[Trial], policy: Policy, desk: Desk | None = None
+    network: Network,
+    trials: Sequence[Trial],
+    policy: Policy,
+    desk: Desk | None = None,
+    batch: int | None = None,
 ) -> None:
-    """One forward for all boards of all trials that are still running."""
+    """One step of all boards of all trials that are still running, `batch` of them a forward."""
     runners = [runner for trial in trials for runner in trial.running]
-    drafts = step(
-        network,
-        [it.board for it in runners],
-        policy,
-        [it.chance for it in runners],
-        [it.evidence for it in runners],
-        [it.past for it in runners],
-        desk,
-    )
-    for runner, draft in zip(runners, drafts, strict=True):
-        runner.draft = draft
+    for first in range(0, len(runners), most := batch or max(1, len(runners))):
+        some = runners[first : first + most]
+        drafts = step(
+            network,
+            [it.board for it in some],
+            policy,
+            [it.chance for it in some],
+            [it.evidence for it in some],
+            [it.past for it in some],
+            desk,
+        )
+        for runner, draft in zip(some, drafts, strict=True):
+            runner.draft = draft
 
 
 def tried(network: Network, trial: Trial, policy: Policy) -> Iterator[Draft]:

@@ -78,6 +78,8 @@ def tokens_from(folder: Path, row: Row, size: int) -> Tokens:
     bos, eos = id_of("bos", row.bos), id_of("eos", row.eos)
     expand, delete = id_of("expand", row.expand), id_of("delete", row.delete)
     named = {mask, bos, eos, expand, delete, *(id_of("banned", token) for token in row.banned)}
+    if row.length != "grow":
+        expand = delete = None  # a user may want another length than the network would find
     silent = {*files.added, *(i for i in named if i is not None)}
     bytes_of = tuple(text_bytes(files.tokenizer, silent, size))
     # Whatever stands for no text must not be written: other special tokens, and rows of the network

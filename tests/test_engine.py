@@ -15,9 +15,12 @@ from model import Canvas, Card, Hole, ModelError  # noqa: E402
 from model.board import Board, Start  # noqa: E402
 from model.engine import Engine, Warming, ran_out  # noqa: E402
 from model.graphs import Desk  # noqa: E402
+from model.length import GRID, Curve, Grid, calibrated  # noqa: E402
 from model.network import Network  # noqa: E402
 from model.policy import Policy  # noqa: E402
 from model.refine import refine  # noqa: E402
+from model.trial import Choosing  # noqa: E402
+from tests.alphabet import Alphabet, Fixed  # noqa: E402
 from tests.boards import Letters, random_network  # noqa: E402
 
 START = Start(line=6, block=9, context=32)
@@ -105,9 +108,11 @@ async def test_a_failing_step_is_told_and_the_engine_lives(engine: Engine):
     assert [draft async for draft in engine.denoise(CANVAS)][-1].final
 
 
-async def ask_together(engine: Engine, count: int) -> list[tuple[str, ...] | BaseException]:
+async def ask_together(
+    engine: Engine, count: int, canvas: Canvas = CANVAS
+) -> list[tuple[str, ...] | BaseException]:
     async def last() -> tuple[str, ...]:
-        return [draft.texts async for draft in engine.denoise(CANVAS)][-1]
+        return [draft.texts async for draft in engine.denoise(canvas)][-1]
 
     return await asyncio.gather(*(last() for _ in range(count)), return_exceptions=True)
 
@@ -139,6 +144,69 @@ async def test_where_memory_is_out_for_good_askers_are_told_and_the_engine_lives
     assert "from now on 1 at most" in caplog.text
     (answer,) = await ask_together(engine, 1)
     assert isinstance(answer, tuple)
+
+
+ALPHABET = Canvas(("abcde", "jklmnopqrstuvwxyz"), (Hole(5, 5, limit=64),))  # fghi is missing
+BY_TRIAL = Choosing(Grid(calibrated(Curve())))
+
+
+@pytest.fixture
+def chooser():
+    """An engine of a network that cannot grow its holes."""
+    made = Engine(
+        Card("letters", "1", 100, 64), Alphabet(), Fixed(), start=Start(line=6, context=48),
+        policy=POLICY, choosing=BY_TRIAL,
+    )  # fmt: skip
+    yield made
+    made.close()
+
+
+def sizes_of(engine: Engine) -> list[int]:
+    assert isinstance(engine.network, Alphabet)
+    return engine.network.model.sizes
+
+
+async def test_where_lengths_are_chosen_the_best_few_are_stepped_together(chooser: Engine):
+    drafts = [draft async for draft in chooser.denoise(ALPHABET)]
+    assert drafts[-1].texts == ("fghi",)
+    assert [draft.final for draft in drafts] == [False] * (len(drafts) - 1) + [True]
+    best = max(drafts[-1].rivals[0], key=lambda it: it.probability)
+    assert best.text == "fghi"
+    assert len(drafts[-1].rivals[0]) > 1
+    grid, near, first, *_ = sizes_of(chooser)
+    assert (grid, first) == (len(GRID), BY_TRIAL.boards)
+    assert near < len(GRID)
+    assert len(sizes_of(chooser)) == len(drafts) + 3  # two looks before, one after
+
+
+async def test_no_candidate_is_stepped_after_the_asker_has_gone(chooser: Engine):
+    canvas = Canvas(("abcde", "stuvwxyz"), (Hole(5, 5, limit=64),))
+    slow = chooser.network.model.register_forward_pre_hook(lambda *_: time.sleep(0.01))
+    alone = len([draft async for draft in chooser.denoise(canvas)])
+    boards = chooser.boards_stepped
+    drafts = chooser.denoise(canvas)
+    await anext(drafts)
+    await drafts.aclose()
+    assert len([draft async for draft in chooser.denoise(canvas)]) == alone
+    slow.remove()
+    assert boards > 2 * alone  # several were on their way
+    assert 2 * boards < chooser.boards_stepped < 2 * boards + boards // 2
+
+
+async def test_no_more_boards_share_a_forward_than_may(chooser: Engine):
+    chooser.batch = 2
+    answers = await ask_together(chooser, 5, ALPHABET)
+    assert answers == [("fghi",)] * 5
+    steps = [size for size in sizes_of(chooser) if size in (1, 2, 3)]
+    assert set(steps) == {1, 2}
+
+
+async def test_where_memory_runs_out_lengths_are_looked_at_in_parts(chooser: Engine):
+    gone = torch.OutOfMemoryError("CUDA out of memory")
+    with failing(chooser.network, gone, above=4) as sizes:
+        assert await ask_together(chooser, 1, ALPHABET) == [("fghi",)]
+    assert max(sizes) > 4
+    assert chooser.batch == 8  # looking is no step
 
 
 def test_memory_that_ran_out_while_a_graph_was_captured_is_known_as_such():

@@ -245,15 +245,29 @@ def test_trust_is_as_often_right_as_it_says():
     assert found.none == pytest.approx(-1.0, abs=0.2)
 
 
-def test_what_a_config_says_of_lengths_is_used_or_named(tmp_path: Path):
+def test_what_is_said_of_lengths_is_used_or_named(tmp_path: Path):
     network = random_network(0)
-    told = {"lengths": {"rule": "power", "trust": {"temperature": 0.2, "none": -3.0}, "boards": 2}}
-    choosing = choosing_from(json.loads(json.dumps(told)), network, tmp_path)
-    assert (choosing.trust, choosing.boards) == (Trust(0.2, -3.0), 2)
-    assert choosing_from({}, network, tmp_path).trust == Trust()
-    with pytest.raises(ModelError, match=r"'sums'.*calibrated, regressed, power, probe"):
-        choosing_from({"lengths": {"rule": "sums"}}, network, tmp_path)
-    with pytest.raises(ModelError, match="there is none in"):
-        choosing_from({"lengths": {"rule": "probe"}}, network, tmp_path)
-    with pytest.raises(ModelError, match="cannot be read"):
-        choosing_from({"lengths": {"curve": {"z": 1}}}, network, tmp_path)
+
+    def told(lengths: object, word: str = "choose") -> Choosing | None:
+        (tmp_path / "lengths.json").write_text(json.dumps(lengths))
+        return choosing_from(tmp_path, network, word)
+
+    plain = choosing_from(tmp_path, network)
+    assert plain is not None
+    assert plain.trust == Trust()
+    some = told({"rule": "power", "trust": {"temperature": 0.2, "none": -3.0}, "boards": 2})
+    assert some is not None
+    assert (some.trust, some.boards) == (Trust(0.2, -3.0), 2)
+    assert told({}, "fixed") is None
+    for lengths, message in [
+        ({"rule": "sums"}, r"'sums'.*calibrated, regressed, power, probe"),
+        ({"rule": "probe"}, "there is none in"),
+        ({"curve": {"z": 1}}, r"lengths.json says cannot be read"),
+        ({"curves": {}}, r"no table of boards, curve, rule, trust"),
+        ([1], "is no table"),
+    ]:
+        with pytest.raises(ModelError, match=message):
+            told(lengths)
+    (tmp_path / "lengths.json").write_text("{")
+    with pytest.raises(ModelError, match=r"lengths.json cannot be read"):
+        choosing_from(tmp_path, network)
