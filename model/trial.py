@@ -22,7 +22,7 @@ import torch
 
 from model.board import Board, Specials
 from model.canvas import Draft, Rival
-from model.evidence import LEAST, Evidence
+from model.evidence import Evidence
 from model.graphs import Desk
 from model.length import Chooser, Look, best_together, text_only
 from model.network import Network
@@ -201,7 +201,7 @@ def rivals_from(
             own = runner.told.texts[number]
             texts[own] = texts.get(own, 0.0) + max(0.0, rest)
         best = sorted(texts, key=lambda it: -texts[it])
-        found.append(tuple(Rival(it, texts[it]) for it in best if texts[it] > LEAST))
+        found.append(tuple(Rival(it, texts[it]) for it in best if texts[it] > 0))
     return tuple(found)
 
 
