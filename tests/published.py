@@ -286,7 +286,7 @@ def dreamon_loop(
         where = [i for i, token in enumerate(canvas) if token == specials.mask]
         if not where:
             return
-        logits = logits_of(canvas)[where].float()
+        logits = logits_of(canvas)[where]
         if len(canvas) == window_max or budget == 0:
             logits[:, specials.expand] -= 1e9
         if temperature > 0:

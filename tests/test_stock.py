@@ -130,28 +130,40 @@ PIECES = ["a", "b(", "x = ", " + 1", "\n", "é", "    "]
 
 
 def tiny_dreamon(folder: Path) -> tuple[Path, Kind, Any]:
-    """DreamOn in small: what it must never write it never likes, as after training, and it likes to
-    grow and to cut more often than other tokens."""
+    """DreamOn in small. As after training, it never likes what it must not write."""
     specials = {"<|endoftext|>": 300, "<|beginoftext|>": 301, "<|mask|>": 302, "<|expand|>": 303}
     kind = replace(KINDS["dreamon"], vocab=306, specials=specials)
     network = published_network(kind, hidden_size=16, num_hidden_layers=1).double()
+    layer, words = network.model.layers[0], published.words().get_vocab_size()
     # All states share a direction, along which the head says what a token is worth anywhere.
     network.model.embed_tokens.weight[:, 0] = 6.0
     network.model.norm.weight[:] = 1.0
-    network.lm_head.weight.mul_(4.0)
+    network.lm_head.weight.mul_(0.75)
     network.lm_head.weight[:, 0] = 0.0
-    network.lm_head.weight[[301, 302, 304, 305], 0] = -100.0
-    network.lm_head.weight[303, 0] = 2.5
-    network.lm_head.weight[300, 0] = 1.5
+    network.lm_head.weight[[*range(words, 300), 301, 302, 304, 305], 0] = -100.0
+    # Masks differ by what they look at.
+    network.model.embed_tokens.weight[302, 1:] *= 0.125
+    for weights in (layer.self_attn.q_proj.weight, layer.self_attn.k_proj.weight):
+        weights.mul_(2.0)
+    for weights in (layer.self_attn.o_proj.weight, layer.mlp.down_proj.weight):
+        weights.mul_(2.0)
+        weights[0] = 0.0
+    # Two masks are often equally sure but for rounding: the same angles, rounded alike, keep what
+    # is compared here apart from that.
+    steps = torch.arange(0, 8, 2).float() / 8
+    network.model.rotary_emb.inv_freq.copy_(1e6**-steps)
+    network.float().double()  # what is written is read as float32
     write_checkpoint(folder, kind, network)
     return folder, kind, network
 
 
+# How much it likes to grow and to cut: little, so that text is written, and much.
+LIKINGS = [(0.5, 0.5), (1.0, 1.25), (1.25, 1.5), (1.5, 2.0), (1.75, 2.0)]
 KEYS = {"mask": 302, "bos": "<|beginoftext|>", "eos": 300, "expand": 303, "delete": 300}
 
 
 @pytest.mark.parametrize("budget", [64, 128], ids=["scripts", "release"])
-@pytest.mark.parametrize(("temperature", "canvases"), [(0.2, 250), (0.0, 60)])
+@pytest.mark.parametrize(("temperature", "canvases"), [(0.2, 250), (0.0, 50)])
 def test_dreamon_decodes_as_published_token_for_token(
     budget: int, temperature: float, canvases: int, tmp_path: Path
 ) -> None:
@@ -169,9 +181,11 @@ def test_dreamon_decodes_as_published_token_for_token(
         return published.published_logits(kind, network, torch.tensor([canvas]))[0]
 
     try:
-        for _ in range(canvases):
+        for number in range(canvases):
             prefix, suffix = ("".join(chance.choices(PIECES, k=chance.randrange(6))) for _ in "PS")
             masks = chance.choice([4, 8, 16, 32, 64])
+            for head in (network.lm_head.weight, engine.network.lm_head.weight):
+                head[[303, 300], 0] = torch.tensor(LIKINGS[number % 5]).double()
             loop = published.dreamon_loop(
                 logits_of,
                 words.encode(prefix).ids,
@@ -189,14 +203,14 @@ def test_dreamon_decodes_as_published_token_for_token(
             board.budgets = [budget]
             before = len(board.row)
             drafts = refine(engine.network, board, policy)
-            for number, canvas in enumerate(loop, 1):
+            for step, canvas in enumerate(loop, 1):
                 draft = next(drafts)
-                assert board.row == canvas, f"step {number} of {prefix!r}, {suffix!r}, {masks}"
+                assert board.row == canvas, f"step {step} of {prefix!r}, {suffix!r}, {masks}"
                 seen["grown"] += len(canvas) > before
                 seen["cut"] += len(canvas) < before
                 before = len(canvas)
                 seen["steps"] += 1
-            assert draft.final or number == 256
+            assert draft.final or step == 256
             seen["budgets spent"] += board.budgets == [0]
             seen["longest"] = max(seen["longest"], len(board.cells[0]))
     finally:
@@ -204,7 +218,6 @@ def test_dreamon_decodes_as_published_token_for_token(
     # The comparison says something only if all of it happened.
     assert seen["grown"] > canvases
     assert seen["cut"] > canvases / 4
-    print(seen)
 
 
 def test_a_context_that_is_cut_still_begins_and_ends_as_published(tmp_path: Path) -> None:
