@@ -25,6 +25,7 @@ from model.stock import load_stock, policy_of, row_for, start_of  # noqa: E402
 from model.weights import peak_host_bytes  # noqa: E402
 from tests import published  # noqa: E402
 from tests.published import KINDS, Kind, into_cache, published_network, write_checkpoint  # noqa: E402
+from tests.test_server import client, until  # noqa: E402
 
 Opened = Callable[..., Engine]
 
@@ -411,3 +412,17 @@ def test_keys_of_another_network_are_noticed(tmp_path: Path) -> None:
     ]:
         with pytest.raises(ModelError, match=message):
             load(str(folder), keys=keys)
+
+
+@pytest.mark.parametrize("how", [truncated, only_pickles, with_config(model_type="bert")])
+async def test_the_server_lives_on_and_the_bundled_model_fills(
+    how: Callable[[Path], object], tmp_path: Path
+) -> None:
+    folder = spoilt(tmp_path, how)
+    async with client(load, {"model": str(folder)}) as c:
+        await until(lambda: len(c.shown()) == 1)
+        (message,) = c.shown()
+        assert str(folder) in message
+        assert "the bundled model fills" in message
+        assert await c.texts(c.inline())
+        assert len(c.shown()) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,77 @@ def test_a_saved_vocabulary_is_the_same_again(tmp_path: Path):
     again = Tokens.from_file(tmp_path / "tokenizer.json")
     assert again.encode(SOURCE) == TOKENS.encode(SOURCE)
     assert again.encode("[mask]") == TOKENS.encode("[mask]")
+
+
+def written(folder: Path, name: str) -> Tokens:
+    """The vocabulary of a published checkpoint, read from files as its authors write them."""
+    pytest.importorskip("transformers", reason="transformers is not installed")
+    from model.catalog import row_of
+    from model.vocabularies import tokens_from
+    from tests.published import KINDS, write_tokenizer
+
+    kind = KINDS[name]
+    write_tokenizer(folder, kind)
+    row = row_of(kind.id)
+    assert row is not None
+    return tokens_from(folder, row, kind.vocab)
+
+
+PUBLISHED = ["dreamon", "open-dcoder", "a2d-qwen3", "llada"]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_vocabulary_makes_the_ids_that_transformers_makes(
+    name: str, tmp_path: Path
+) -> None:
+    tokens = written(tmp_path, name)
+    from transformers import Qwen2Tokenizer
+
+    from tests.published import words
+
+    data = json.loads(words().to_str())["model"]
+    theirs = Qwen2Tokenizer(vocab=data["vocab"], merges=[tuple(pair) for pair in data["merges"]])
+    for text in (SOURCE, "\r\n\t x  y\n\n\n  don't 123 é e\u0301 漢字🙂", "  ", ""):
+        assert tokens.encode(text) == theirs(text, add_special_tokens=False)["input_ids"]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_no_special_token_of_a_published_vocabulary_is_made_from_text(
+    name: str, tmp_path: Path
+) -> None:
+    from tests.published import KINDS
+
+    tokens = written(tmp_path, name)
+    for special, i in KINDS[name].specials.items():
+        ids = tokens.encode(f"a {special} b")
+        assert i not in ids
+        assert tokens.decode(ids) == f"a {special} b"
+        assert tokens.pieces([i]) == [""]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_what_stands_for_no_text_is_never_written(name: str, tmp_path: Path) -> None:
+    tokens = written(tmp_path, name)
+    may = {tokens.specials.expand, tokens.specials.delete}
+    silent = {i for i, text in enumerate(tokens.bytes_of) if not text}
+    assert silent - may == set(tokens.specials.banned)
+    assert tokens.specials.mask in silent
+    assert len(tokens) == len(tokens.bytes_of)
+
+
+@pytest.mark.parametrize("name", ["dreamon", "llada"])
+def test_tokens_that_end_a_line_are_known(name: str, tmp_path: Path) -> None:
+    tokens = written(tmp_path, name)
+    for text in ("\n", "\r", "\n\n"):
+        assert set(tokens.encode(text)) <= set(tokens.newlines)
+    assert not set(tokens.encode("x = y")) & set(tokens.newlines)
+    assert tokens.decode(tokens.encode("漢")[:-1]) == ""  # half a character
+
+
+def test_a_vocabulary_of_another_kind_is_refused(tmp_path: Path) -> None:
+    from model import ModelError
+    from model.vocabularies import files_of
+
+    (tmp_path / "tokenizer.json").write_text('{"model": {"type": "WordPiece", "vocab": {}}}')
+    with pytest.raises(ModelError, match=r"no byte-level BPE \(model 'WordPiece'\)"):
+        files_of(tmp_path)
