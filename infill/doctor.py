@@ -10,11 +10,12 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -77,7 +78,7 @@ def checks_of(settings: Settings, stderr: Console) -> Iterator[Check]:
     yield grammars()
     yield private_files(settings)
     yield from networks()
-    model = model_named(settings.model)
+    model = model_named(settings.model, settings.model_keys)
     yield model
     yield a_fill(settings, stderr) if model.ok else Check("a fill", False, "needs the model")
 
@@ -160,14 +161,14 @@ def networks() -> Iterator[Check]:
     yield Check("auto", None, auto.choose_here().sentence)
 
 
-def model_named(name: str) -> Check:
+def model_named(name: str, keys: Mapping[str, Any]) -> Check:
     try:
-        card = card_of(name)
+        card = card_of(name, keys)
     except ModelError as error:
         return Check("model", False, str(error))
     where = ""
     if not name.startswith(SCRIPTED):
-        folder = folder_of(name).resolve()
+        folder = folder_of(name, keys).resolve()
         size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
         where = f", {size / 1e6:.1f} MB in {folder}"
     return Check(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -12,7 +12,9 @@ from typing import Any
 class Settings:
     """Every field is an option of the same name in an editor's configuration."""
 
-    model: str = "bundled"  # "bundled", or a folder with weights
+    model: str = "bundled"  # or "auto", a folder with weights, an id of `infill-lsp models list`
+    # What the catalog does not know of that model, or knows otherwise: see `model.catalog.Row`.
+    model_keys: Mapping[str, Any] = field(default_factory=dict[str, Any])
     deadline_ms: int = 1500  # the best draft so far is taken after this long
     min_confidence: float = 0.1  # below it nothing is shown, unless it was asked for
     context_chars: int = 0  # at most this much context; 0: as much as the model can see
@@ -43,6 +45,8 @@ def settings_from(
             continue
         default: object = getattr(Settings(), name)
         wanted = type(default)
+        if wanted is dict and value == []:  # an empty table from Lua
+            value = dict[str, Any]()
         if wanted is float and type(value) is int:
             value = float(value)
         if type(value) is not wanted:

@@ -29,6 +29,7 @@ def loaded(settings: Settings, to: Console) -> Generator[Denoiser]:
         denoiser = load(
             settings.model,
             seed=settings.seed,
+            keys=settings.model_keys,
             on_progress=lambda what, share: status.update(f"{what} ({share:.0%})"),
         )
     try:

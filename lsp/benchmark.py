@@ -70,7 +70,9 @@ def window_numbers(settings: Settings, saw: Callable[[], None]) -> dict[str, Any
     return {
         "initialize_ms": {"p50": percentile(starts, 50), "p90": percentile(starts, 90)},
         "resident_mb_without_model": memory_with(enabled=False),
-        "resident_mb_with_model": memory_with(model=settings.model, seed=settings.seed),
+        "resident_mb_with_model": memory_with(
+            model=settings.model, model_keys=settings.model_keys, seed=settings.seed
+        ),
     }
 
 

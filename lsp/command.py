@@ -6,11 +6,12 @@ Without a verb the program is a language server, so everything else is imported 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 from infill.settings import Settings
 from infill.source import InputError
@@ -64,7 +65,7 @@ def run(arguments: Sequence[str]) -> int:
 def parser() -> argparse.ArgumentParser:
     top = described(argparse.ArgumentParser(prog="infill-lsp"), SERVER)
     top.add_argument("--version", action="store_true", help="print the version and end")
-    with_model(top, Settings().model, Settings().seed)
+    with_model(top, Settings().model, Settings().model_keys, Settings().seed)
     top.add_argument("--log-file", type=Path, metavar="FILE", help="append the log to FILE")
     top.add_argument(
         "--log-level", default="warning", choices=("debug", "info", "warning", "error"),
@@ -176,7 +177,10 @@ def add_train(verbs: Verbs) -> None:
 
 
 def with_model(
-    to: argparse.ArgumentParser, model: str = argparse.SUPPRESS, seed: object = argparse.SUPPRESS
+    to: argparse.ArgumentParser,
+    model: str = argparse.SUPPRESS,
+    keys: object = argparse.SUPPRESS,
+    seed: object = argparse.SUPPRESS,
 ) -> None:
     """The verbs' own have no default, or it would overrule `infill-lsp --model NAME fill FILE`."""
     to.add_argument(
@@ -185,6 +189,10 @@ def with_model(
         metavar="NAME",
         help='"bundled" (default), "auto", a folder of weights, or an id of `models list`',
     )
+    to.add_argument(
+        "--model-keys", type=keys_in, default=keys, metavar="JSON",
+        help='what the catalog lacks of it: {"mask": "<M>", "shift": true, "context": 2048}',
+    )  # fmt: skip
     to.add_argument(
         "--seed", type=int, default=seed, metavar="N", help="same seed, same fills (default: 0)"
     )
@@ -339,7 +347,7 @@ def importable(name: str) -> bool:
 
 
 def settings(options: argparse.Namespace) -> Settings:
-    return Settings(model=options.model, seed=options.seed)
+    return Settings(model=options.model, model_keys=options.model_keys, seed=options.seed)
 
 
 def version() -> str:
@@ -355,6 +363,16 @@ def at_least_one(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
+
+
+def keys_in(text: str) -> dict[str, Any]:
+    try:
+        keys = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no JSON: {error}") from error
+    if not isinstance(keys, dict):
+        raise argparse.ArgumentTypeError(f'{text!r} is no JSON object, such as {{"shift": true}}')
+    return cast(dict[str, Any], keys)
 
 
 def described(made: argparse.ArgumentParser, help: Help) -> argparse.ArgumentParser:

@@ -22,7 +22,7 @@ from pygls.lsp.server import LanguageServer
 from infill.settings import Settings, settings_from
 from lsp import convert
 from lsp.greeting import COMMANDS, Greeting, version
-from lsp.loading import Load
+from lsp.loading import Load, Wanted
 from lsp.progress import Bar
 from lsp.session import Question, Session
 from lsp.stdio import Output
@@ -73,7 +73,7 @@ class Server(LanguageServer):
         self._said: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._shows_progress = False
-        self._loaded: tuple[str, int] | None = None
+        self._loaded: Wanted | None = None
         self.protocol.on_greeting = self.begin
         self.protocol.on_unreadable = partial(lose_track, self)
         register(self)
@@ -110,9 +110,8 @@ class Server(LanguageServer):
         for complaint in self._complaints:
             self.say(types.MessageType.Warning, f"infill-lsp: {complaint}")
         self._complaints.clear()
-        settings = self.session.settings
-        wanted = (settings.model, settings.seed)
-        if settings.enabled and wanted != self._loaded:
+        wanted = self.session.wanted
+        if self.session.settings.enabled and wanted != self._loaded:
             self._loaded = wanted
             self._begin(self._load_model())
 

@@ -14,7 +14,7 @@ from infill.fill import Fill, fill_at
 from infill.memory import Memory
 from infill.reason import Reason
 from infill.settings import Settings
-from lsp.loading import Load, Resident
+from lsp.loading import Load, Resident, Wanted
 from lsp.newest import Newest
 from lsp.sync import Documents, Snapshot
 from model import Canvas, Draft, ModelError
@@ -75,10 +75,14 @@ class Session:
         self._last[uri] = fill
         return fill
 
+    @property
+    def wanted(self) -> Wanted:
+        return Wanted(self.settings.model, self.settings.model_keys, self.settings.seed)
+
     async def use_model(self, on_progress: Progress) -> str | None:
         """Loads the model the settings name; returns what went wrong, in words for the user."""
         self._newest.supersede_all()
-        return await self.resident.replace(self.settings.model, self.settings.seed, on_progress)
+        return await self.resident.replace(self.wanted, on_progress)
 
     def moved_on(self, snapshot: Snapshot) -> None:
         """The document has a new version: what is being worked on for the last one is given up."""

@@ -79,8 +79,8 @@ def load(
     return engine
 
 
-def folder_of(name: str) -> Path:
-    return place_of(name).folder
+def folder_of(name: str, keys: Mapping[str, Any] | None = None) -> Path:
+    return place_of(name, keys).folder
 
 
 def place_of(name: str, keys: Mapping[str, Any] | None = None) -> Place:

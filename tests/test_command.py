@@ -173,3 +173,16 @@ def test_a_reader_that_leaves_early_is_no_accident(tmp_path: Path) -> None:
 def test_the_version_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert capsys.readouterr().out.startswith("infill-lsp ")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{mask: 1}", "is no JSON"), ("[1]", "is no JSON object"), ("1", "is no JSON object")],
+)
+def test_keys_that_are_no_object_are_refused(
+    text: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(["fill", "a.py", "--model-keys", text])
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err

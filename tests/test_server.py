@@ -128,7 +128,7 @@ async def client(
     denoiser: Denoiser | Load, options: object = None, capabilities: object = None
 ) -> AsyncIterator[Client]:
     """A client past the handshake, with one document open and the model loaded or failed."""
-    load: Load = denoiser if callable(denoiser) else lambda name, *, seed, on_progress: denoiser
+    load: Load = denoiser if callable(denoiser) else lambda name, **_: denoiser
     # Without a deadline that could end a fill in place of what is tested.
     client = Client(Settings(model="test", deadline_ms=600_000), load)
     serving = asyncio.create_task(client.server.serve(client.bodies(), client.output))
@@ -337,7 +337,7 @@ async def test_the_model_is_closed_at_the_end() -> None:
 
 async def test_another_model_replaces_the_one_that_was_loaded() -> None:
     models = {"test": Closing("a + b"), "other": Closing("b + a")}
-    async with client(lambda name, *, seed, on_progress: models[name]) as c:
+    async with client(lambda name, **_: models[name]) as c:
         assert await c.texts(c.inline()) == ["a + b"]
         c.notify("workspace/didChangeConfiguration", {"settings": {"infill": {"model": "other"}}})
         await until(lambda: c.server.session.resident.denoiser is models["other"])
@@ -354,7 +354,7 @@ async def test_another_model_replaces_the_one_that_was_loaded() -> None:
 async def test_a_model_that_cannot_be_loaded_is_one_message_and_the_server_lives(
     error: BaseException,
 ) -> None:
-    def load(name: str, *, seed: int, on_progress: object) -> Denoiser:
+    def load(name: str, **_: object) -> Denoiser:
         raise error
 
     async with client(load) as c:
@@ -394,7 +394,7 @@ async def test_while_the_model_loads_requests_get_null() -> None:
     gate = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def load(name: str, *, seed: int, on_progress: object) -> Denoiser:
+    def load(name: str, **_: object) -> Denoiser:
         asyncio.run_coroutine_threadsafe(gate.wait(), loop).result()
         return Scripted("a + b")
 
@@ -417,7 +417,7 @@ async def test_load_progress_is_shown_to_a_client_that_can_show_it() -> None:
     gate = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def load(name: str, *, seed: int, on_progress: Callable[[str, float], None]) -> Denoiser:
+    def load(name: str, *, on_progress: Callable[[str, float], None], **_: object) -> Denoiser:
         asyncio.run_coroutine_threadsafe(gate.wait(), loop).result()
         on_progress("reading weights", 0.5)
         return Scripted("a + b")
