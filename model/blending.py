@@ -1,8 +1,8 @@
 """Adds to a finished model what stands beside its weights: counts, their gate, and the blend.
 
 The counts are taken over the corpus's code, the gate and the blend are fitted on code of its
-held-out packages. Knows files; how things are counted is told in `counting`, what they are good for
-in `evidence`.
+held-out packages. A network of others gets a blend alone, with the counts that ship. Knows files;
+how things are counted is told in `counting`, what they are good for in `evidence`.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -15,7 +15,7 @@ import hashlib
 import json
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +27,21 @@ from torch import Tensor
 
 from model.board import Board
 from model.canvas import Canvas, Hole
+from model.catalog import Row
 from model.codeonly import code_of
 from model.corpus import Source, read_corpus
 from model.counting import FEWEST, Cut, count, cuts, fit_gate, frequency_of
 from model.counts import Ints, arrays_from, packed
 from model.engine import Engine
 from model.evidence import UNHEARD, Blend, Candidates
+from model.folder import BUNDLED, EVIDENCE, bundled_proposer, card_of, load_folder
 from model.lexicon import Lexicon
 from model.mixture import EXPERTS, FEATURES, Gate, Shipped, arrays_of, shipped_from
 from model.proposals import Proposer
 from model.refine import forbid, hole_logits
 from model.rows import write_json
 from model.sources import CorpusError
+from model.stock import load_stock
 from model.tokens import BOS, EOS, Tokens
 
 # What gate and blend are fitted on; the other held-out packages are for measuring.
@@ -76,7 +79,13 @@ def add_evidence(folder: Path, corpus: Path, work: Path, console: Console) -> No
     config: dict[str, Any] = json.loads((folder / "config.json").read_text())
     blend = Blend()
     if held_out:
-        blend = fit_blend(folder, shipped_from(arrays, tokens.bytes_of), held_out, console)
+        engine = load_folder(folder)
+        try:
+            shipped = shipped_from(arrays, tokens.bytes_of)
+            proposer = Proposer(shipped, tokens.bytes_of, tokens.encode)
+            blend = fit_blend(engine, proposer, held_out, console)
+        finally:
+            engine.close()
     config |= {"counts": write_counts(folder, arrays), "blend": asdict(blend)}
     # What the proposals agree on is sure enough, though the network may have no idea of it.
     config["policy"]["threshold"] = round(0.9 * blend.share, 3)
@@ -84,6 +93,27 @@ def add_evidence(folder: Path, corpus: Path, work: Path, console: Console) -> No
     told, _, _ = card.read_text("utf-8").partition(SECTION)
     card.write_text(told + card_text(arrays, blend), "utf-8")
     write_json(folder / "config.json", config)
+
+
+def add_blend(folder: Path, row: Row, corpus: Path, console: Console) -> None:
+    """Writes beside a network of others how it is blended with the counts that ship."""
+    sources = read_corpus(corpus) if corpus.exists() else ()
+    held_out = balanced([it for it in sources if it.package in FITTED_ON])
+    if not held_out:
+        raise CorpusError(
+            f"{corpus} has none of the packages that a blend is fitted on "
+            f"({', '.join(sorted(FITTED_ON))}): make it by `infill-lsp corpus`, or name it with "
+            "--corpus"
+        )
+    (folder / EVIDENCE).unlink(missing_ok=True)
+    engine = load_stock(folder, row)
+    try:
+        blend = fit_blend(engine, bundled_proposer(), held_out, console)
+    finally:
+        engine.close()
+    version = card_of(BUNDLED).version
+    write_json(folder / EVIDENCE, {"blend": asdict(blend), "counts": version})
+    console.print(f"at a mask, {blend.share:.0%} of a token's probability comes from the counts")
 
 
 def balanced(sources: Sequence[Source]) -> list[str]:
@@ -175,20 +205,12 @@ class Weighed:
     network: Tensor
 
 
-def fit_blend(folder: Path, shipped: Shipped, texts: Sequence[str], console: Console) -> Blend:
+def fit_blend(engine: Engine, proposer: Proposer, texts: Sequence[str], console: Console) -> Blend:
     """The blend that makes what stood in held-out holes most probable."""
-    from model.folder import load_folder
-
-    engine = load_folder(folder)
-    try:
-        assert isinstance(engine.vocabulary, Tokens)
-        proposer = Proposer(shipped, engine.vocabulary.bytes_of, engine.vocabulary.encode)
-        wanted = min(BLEND_HOLES, EACH * len(texts))
-        holes = spans(cuts(texts, wanted, 2), 3)
-        shown = track(holes, "holes for the blend", wanted, console=console)
-        asked = [weigh(engine, proposer, *hole) for hole in shown]
-    finally:
-        engine.close()
+    wanted = min(BLEND_HOLES, EACH * len(texts))
+    holes = spans(cuts(texts, wanted, 2), 3)
+    shown = track(holes, "holes for the blend", wanted, console=console)
+    asked = [weigh(engine, proposer, *hole) for hole in shown]
     return best_blend([it for it in asked if it is not None])
 
 
@@ -213,27 +235,35 @@ def weigh(engine: Engine, proposer: Proposer, before: str, gold: str, after: str
     hole = Hole(len(before), len(before), limit=48)
     near = 6 * engine.start.context
     canvas = Canvas((before[-near:], after[:near]), (hole,), (before, after))
-    board = Board(canvas, engine.vocabulary, engine.start)
-    candidates = Candidates.of(proposer.proposals(before, after), board, hole.limit)
+    start, tokens = engine.start, engine.vocabulary.encode(gold)
+    delete = engine.vocabulary.specials.delete
+    if delete is None:  # the loop tries lengths, and this is the right one
+        start = replace(start, line=len(tokens), block=len(tokens))
+    else:
+        tokens.append(delete)
+    board = Board(canvas, engine.vocabulary, start)
+    proposals = proposer.proposals(before, after)
+    if delete is None:
+        encode = engine.vocabulary.encode
+        proposals = [it for it in proposals if len(encode(it.text)) == len(board.cells[0])]
+    candidates = Candidates.of(proposals, board, hole.limit)
     if not candidates.proposals:
         return None
     places = board.masks(engine.policy.block)
     (logits,) = hole_logits(engine.network, [board.row], [places])
     forbid(board, places, logits, engine.policy.grow)
-    said = logits.log_softmax(-1).clamp_min(UNHEARD).cpu()
+    said = logits.float().log_softmax(-1).clamp_min(UNHEARD).cpu()
     indices = torch.tensor([index for _, _, index in places])
     wanted = candidates.wanted(indices, board, 0)
     heard = candidates.heard(indices, said.gather(1, wanted.T).T)
     features = torch.stack((candidates.scores, heard, candidates.lengths.float()), dim=1)
     texts = [proposal.text for proposal in candidates.proposals]
-    specials = board.vocabulary.specials
-    assert specials.delete is not None
-    tokens = torch.tensor([*board.vocabulary.encode(gold), specials.delete][: len(places)])
+    right = torch.tensor(tokens[: len(places)])
     return Weighed(
         features,
         texts.index(gold) if gold in texts else len(texts),
-        wanted[:, : len(tokens)] == tokens,
-        said[torch.arange(len(tokens)), tokens].exp(),
+        wanted[:, : len(right)] == right,
+        said[torch.arange(len(right)), right].exp(),
     )
 
 

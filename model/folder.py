@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from model.board import Board
     from model.engine import Engine
     from model.evidence import Evidence
+    from model.proposals import Proposer
     from model.tokens import Tokens
 
+BUNDLED = Path(__file__).parent / "bundled"
+EVIDENCE = "evidence.json"  # beside a network of others
 FAMILY = "masked"
 ABILITIES = frozenset({"several-holes", "grow", "re-noise", "drafts"})
 
@@ -128,19 +131,51 @@ def evidence_of(
     folder: Path, config: dict[str, Any], tokens: Tokens
 ) -> Callable[[Board], Evidence] | None:
     """What gathers evidence by the folder's counts, None where it has none."""
-    from model.counts import arrays_from
     from model.evidence import Blend, Evidence
-    from model.mixture import shipped_from
-    from model.proposals import Proposer
 
     if "counts" not in config:
         return None
+    proposer = proposer_of(folder, config, tokens)
+    return partial(Evidence.of, proposer=proposer, blend=Blend(**config["blend"]))
+
+
+def proposer_of(folder: Path, config: dict[str, Any], tokens: Tokens) -> Proposer:
+    from model.counts import arrays_from
+    from model.mixture import shipped_from
+    from model.proposals import Proposer
+
     arrays: dict[str, Any] = {}
     for name, digest in config["counts"].items():
         arrays |= arrays_from(shard(folder / name, digest))
     shipped = shipped_from(arrays, tokens.bytes_of)
-    proposer = Proposer(shipped, tokens.bytes_of, tokens.encode)
-    return partial(Evidence.of, proposer=proposer, blend=Blend(**config["blend"]))
+    return Proposer(shipped, tokens.bytes_of, tokens.encode)
+
+
+def bundled_proposer() -> Proposer:
+    """What proposes by the counts that ship. It proposes text, so any network can weigh it,
+    whatever its vocabulary."""
+    from model.tokens import Tokens
+
+    tokens = Tokens.from_file(BUNDLED / "tokenizer.json")
+    return proposer_of(BUNDLED, config_of(BUNDLED), tokens)
+
+
+def evidence_beside(folder: Path) -> Callable[[Board], Evidence] | None:
+    """What gathers evidence for a network of others, None where nobody fitted how far it is to
+    believe counts: a guess could only harm a network that knows more than they do."""
+    from model.evidence import Blend, Evidence
+
+    path = folder / EVIDENCE
+    if not path.exists():
+        return None
+    try:
+        blend = Blend(**json.loads(path.read_text("utf-8"))["blend"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ModelError(
+            f"{path} cannot be read ({error!r}): delete it, or make it anew by "
+            f"`infill-lsp train --counts-for {folder}`"
+        ) from error
+    return partial(Evidence.of, proposer=bundled_proposer(), blend=blend)
 
 
 def shard(path: Path, digest: str) -> bytes:

@@ -19,7 +19,7 @@ from model.scripted import Scripted
 
 Progress = Callable[[str, float], None]  # what is being done, the share of it done (0 to 1)
 
-BUNDLED = Path(__file__).parent / "bundled"
+BUNDLED = folder.BUNDLED
 
 
 @dataclass(frozen=True, slots=True)

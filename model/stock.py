@@ -21,6 +21,7 @@ from model.architecture import config_of, layout_of, shape_of
 from model.board import Start
 from model.canvas import Card, ModelError
 from model.catalog import Row, row_from, row_of
+from model.folder import evidence_beside
 from model.policy import Policy
 
 if TYPE_CHECKING:
@@ -187,5 +188,6 @@ def load_stock(
         start=start_of(row),
         policy=policy_of(row, published=published),
         choosing=choosing,
+        evidence=None if published else evidence_beside(folder),
         seed=seed,
     )

@@ -30,10 +30,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from model.batches import Batch, Batches, Draws, loader, on
-from model.blending import add_evidence
+from model.blending import add_blend, add_evidence
 from model.checkpoint import CheckpointError, last_saved, save
 from model.corpus import gathered, places_in, with_sources, write_corpus
 from model.examples import Examples, Mix
+from model.load import place_of
 from model.muon import Muon
 from model.network import Network, Shape
 from model.objective import Exam, Loss, fastest, loss_of
@@ -116,7 +117,11 @@ def main(arguments: Sequence[str]) -> int:
     try:
         work.mkdir(parents=True, exist_ok=True)
         if options.counts_for:
-            add_evidence(options.counts_for, options.corpus or work / "corpus.jsonl", work, console)
+            corpus, place = options.corpus or work / "corpus.jsonl", place_of(options.counts_for)
+            if place.row is not None:
+                add_blend(place.folder, place.row, corpus, console)
+            else:
+                add_evidence(place.folder, corpus, work, console)
             console.print(f"wrote the counts of {options.counts_for}")
             return 0
         if not options.export_only:
@@ -197,8 +202,9 @@ def parser() -> argparse.ArgumentParser:
         help="train nothing: write the last checkpoint's model",
     )
     made.add_argument("--no-counts", action="store_true", help="ship no counts beside the weights")
-    made.add_argument("--counts-for", type=Path, metavar="FOLDER", help="train nothing: count, "
-                      "and add the counts to a finished model, made elsewhere maybe")  # fmt: skip
+    made.add_argument("--counts-for", metavar="NAME", help="train nothing: count, and add the "
+                      "counts to a finished model, made elsewhere maybe; to a network of others "
+                      "(folder or id) how far it is to believe those that ship")  # fmt: skip
     made.add_argument("--corpus", type=Path, metavar="FILE", help="what `infill-lsp corpus` wrote; "
                       "without it one is made in the work folder")  # fmt: skip
     with_sources(made, work)
