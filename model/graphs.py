@@ -7,7 +7,8 @@ simply called: the same code on the same buffers. It knows no boards.
 
 The stages are three, and so the shapes are few: the body by boards and length, then head with
 probabilities, and the commitment, both by boards and masks. Evidence may be mixed in before the
-last.
+last. Where shapes need not be few the body is told the masks, too, and its last block computes no
+more than what they need.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -116,7 +117,9 @@ class Desk:
         numbers = self.filled("numbers", asked.numbers)
         here = replace(asked, notes=notes, numbers=numbers)
         dim, vocab = self.network.shape.dim, self.network.shape.vocab
-        states = self.view("states", batch * rows, dim)
+        # The body's graphs would be as many times more as there are counts of masks.
+        wanted = None if self.buckets else here.note("rows") % rows  # (boards, masks)
+        states = self.view("states", batch, rows if wanted is None else masks, dim)
         every = self.buffers["states"].view(-1, dim)
         out = self.view("probabilities", batch, masks, vocab)
         specials = self.vocabulary.specials
@@ -125,14 +128,16 @@ class Desk:
         bans = self.bans
 
         def body() -> None:
-            states.copy_(self.network.model(tokens, lengths, kept, where).flatten(0, 1))
+            states.copy_(self.network.model(tokens, lengths, kept, where, wanted))
 
         def head() -> None:
-            logits = self.network.lm_head(every[here.note("rows")])
+            read = every[here.note("rows")] if wanted is None else states
+            logits = self.network.lm_head(read)
             logits = allowed(logits, here, bans, specials, policy.grow)
             out.copy_(probabilities_of(logits, policy))
 
-        self.run(("body", batch, rows, length, full, kept is None, few), body)
+        told = None if wanted is None else masks
+        self.run(("body", batch, rows, length, full, kept is None, few, told), body)
         self.run(("head", batch, masks, policy), head)
         return out
 

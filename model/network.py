@@ -102,6 +102,7 @@ class Body(nn.Module):
         lengths: Tensor | None,
         kept: Tensor | None = None,
         where: Tensor | None = None,
+        wanted: Tensor | None = None,
     ) -> Tensor:
         """States of the tokens, before the shift that some networks read them with.
 
@@ -109,19 +110,28 @@ class Body(nn.Module):
         values are written. With `where` (batch, rows) only the tokens at those positions come, as
         (batch, rows), and what `kept` holds of the others is what they see of them; `lengths` are
         still those of the whole. A position that comes twice must come with the same token.
+
+        `wanted` (batch, few) says which columns of `tokens` are to be read: only their states come,
+        (batch, few, dim). Of the others the last block computes keys and values alone. Raises
+        `ValueError` where not all rows are asked of a causal shape.
         """
+        if self.shape.causal and not (where is None and wanted is None):
+            raise ValueError("a causal network is computed as a whole: ask for all of its rows")
         length = tokens.shape[1] if where is None or kept is None else kept.shape[-2]
         seen = None
         if lengths is not None:
             real = torch.arange(length, device=tokens.device) < lengths[:, None]  # (batch, length)
             seen = real[:, None, None, :]  # every query sees all real keys
         hidden: Tensor = self.embed_tokens(tokens)
-        turn = self.turns(length, tokens.device, hidden.dtype)
-        if where is not None:
-            turn = (turn[0][where][:, None], turn[1][where][:, None])  # (batch, 1, rows, width)
+        cos, sin = self.turns(length, tokens.device, hidden.dtype)
+        if where is None:
+            turn = (cos[None, None], sin[None, None])  # (1, 1, length, width)
+        else:
+            turn = (cos[where][:, None], sin[where][:, None])  # (batch, 1, rows, width)
         for number, block in enumerate(self.layers):
             mine = None if kept is None else kept[number]
-            hidden = block(hidden, turn, seen, mine, where)
+            asking = wanted if number == len(self.layers) - 1 else None
+            hidden = block(hidden, turn, seen, mine, where, asking)
         out: Tensor = self.norm(hidden)
         return out
 
@@ -152,9 +162,11 @@ class Block(nn.Module):
         seen: Tensor | None,
         kept: Tensor | None,
         where: Tensor | None,
+        wanted: Tensor | None,
     ) -> Tensor:
         normed = self.input_layernorm(hidden)
-        hidden = hidden + self.self_attn(normed, turn, seen, kept, where)
+        mixed = self.self_attn(normed, turn, seen, kept, where, wanted)
+        hidden = picked(hidden, wanted) + mixed
         out: Tensor = hidden + self.mlp(self.post_attention_layernorm(hidden))
         return out
 
@@ -178,22 +190,31 @@ class Attention(nn.Module):
         seen: Tensor | None,
         kept: Tensor | None,
         where: Tensor | None,
+        wanted: Tensor | None,
     ) -> Tensor:
-        batch, length, _ = hidden.shape
-        width = self.shape.head_width
-
         def heads(projected: Tensor) -> Tensor:  # (batch, length, h·w) to (batch, h, length, w)
-            return projected.view(batch, length, -1, width).transpose(1, 2)
+            return projected.unflatten(-1, (-1, self.shape.head_width)).transpose(1, 2)
 
-        q = rotate(self.q_norm(heads(self.q_proj(hidden))), turn)
+        asking = picked(hidden, wanted)
+        their_turn = (picked(turn[0], wanted), picked(turn[1], wanted))
+        q = rotate(self.q_norm(heads(self.q_proj(asking))), their_turn)
         k = rotate(self.k_norm(heads(self.k_proj(hidden))), turn)
         v = heads(self.v_proj(hidden))
         if kept is not None:
             k, v = remembered(kept, k, v, where)
         causal = self.shape.causal  # padding is on the right, where no real token looks then
         mixed = attended(q, k, v, None if causal else seen, causal)
-        out: Tensor = self.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
+        out: Tensor = self.o_proj(mixed.transpose(1, 2).flatten(2))
         return out
+
+
+def picked(values: Tensor, wanted: Tensor | None) -> Tensor:
+    """Of values (batch, length, width) or (batch, heads, length, width) those at `wanted`
+    (batch, few), all of them without it. A batch or heads of one stand for all."""
+    if wanted is None:
+        return values
+    index = wanted[:, :, None] if values.dim() == 3 else wanted[:, None, :, None]
+    return values.take_along_dim(index, dim=-2)
 
 
 def remembered(kept: Tensor, k: Tensor, v: Tensor, where: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -154,6 +154,27 @@ def test_a_length_that_fills_its_shape_needs_no_mask():
     assert seen == [True, False]
 
 
+@pytest.mark.parametrize("shift", [False, True])
+def test_the_last_block_computes_the_masks_alone_where_shapes_need_not_be_few(shift: bool):
+    network = random_network(5, shift=shift)
+    rows: list[list[int]] = []
+    hooks = [
+        block.mlp.register_forward_pre_hook(lambda _, its: rows[-1].append(its[0].shape[1]))
+        for block in network.model.layers
+    ]
+    canvas = Canvas(("abcdefghij", "xyz"), (Hole(0, 0, limit=5),))
+    try:
+        for buckets in (False, True):
+            rows.append([])
+            board = Board(canvas, Letters(), START)
+            desk = Desk(network, Letters(), buckets=buckets)
+            step(network, [board], Policy(), generators(1), [None], desk=desk)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    assert rows == [[len("abcdefghijxyz") + 2 + 5, 5], [STEP, STEP]]
+
+
 @given(canvases(), policies, st.sampled_from(NETWORKS))
 @settings(max_examples=40, deadline=None)
 def test_surroundings_refreshed_at_every_step_are_not_frozen(canvas, policy, network):

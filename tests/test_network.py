@@ -119,6 +119,35 @@ def test_rows_beside_what_was_kept_are_those_of_the_whole():
     assert not torch.allclose(body(tokens.gather(1, where), lengths, kept, where), expected)
 
 
+@torch.inference_mode()
+@pytest.mark.parametrize("changes", [{"qkv_bias": True}, {"qk_norm": True, "head_dim": 12}])
+def test_rows_that_are_to_be_read_are_those_of_the_whole(changes: dict[str, object]):
+    body = some_network(**changes).model
+    width = body.shape.head_width
+    tokens, wanted = torch.randint(0, 50, (2, 12)), torch.tensor([[3, 11, 3], [8, 0, 2]])
+    index = wanted[..., None].expand(-1, -1, 32)
+    for lengths in (None, torch.tensor([12, 9])):
+        whole, few = torch.zeros(2, 2, 2, 2, 2, 12, width)
+        expected = body(tokens, lengths, whole)
+        found = body(tokens, lengths, few, None, wanted)
+        torch.testing.assert_close(found, expected.gather(1, index), atol=1e-5, rtol=0)
+        torch.testing.assert_close(few, whole, atol=1e-5, rtol=0)  # all of it stays kept
+    where = torch.tensor([[4, 5, 6, 4], [2, 3, 2, 2]])
+    some, wanted = tokens.gather(1, where) + 1, torch.tensor([[2, 0], [1, 1]])
+    expected = body(some, lengths, whole, where)
+    found = body(some, lengths, few, where, wanted)
+    index = wanted[..., None].expand(-1, -1, 32)
+    torch.testing.assert_close(found, expected.gather(1, index), atol=1e-5, rtol=0)
+    torch.testing.assert_close(few, whole, atol=1e-5, rtol=0)
+
+
+def test_some_rows_of_a_causal_network_are_refused():
+    with pytest.raises(ValueError, match="computed as a whole"):
+        some_network(causal=True).model(
+            torch.zeros(1, 4, dtype=torch.long), None, wanted=torch.tensor([[1]])
+        )
+
+
 def test_positions_are_turned_by_one_table_as_without_it():
     body = some_network().model
     tokens = torch.randint(0, 50, (1, 9))
