@@ -20,6 +20,7 @@ DATA = Path(__file__).with_suffix(".toml")
 LAYOUTS = ("qwen2", "qwen3", "llada")  # whose names the weights carry
 LENGTHS = ("grow", "choose", "calibrated", "regressed", "power", "probe", "fixed")
 ORDERS = ("confidence", "entropy")
+WEIGHTS = ("bfloat16", "float32", "int8")  # what weights are held as
 
 Token = int | str  # an id, or the token's text where its id is only in the tokenizer's files
 
@@ -63,6 +64,7 @@ class Row:
     masks: int = 16
     limit: int = 128
     sampling: Sampling = field(default_factory=Sampling)
+    weights: str = ""  # see `WEIGHTS`; empty: what the device multiplies fastest
     verified: str = "nothing"  # in a sentence: what, and how
 
     @property
@@ -210,6 +212,7 @@ KINDS: dict[str, Kind] = {
         is_sampling, "a table of temperature, top_p (above 0, at most 1) and order "
         f"({' or '.join(ORDERS)})"
     ),
+    "weights": one_of(WEIGHTS),
     "verified": TEXT,
 }  # fmt: skip
 WHOLE = fields(Row)

@@ -41,6 +41,7 @@ class Plan:
     working: int
     alone: int
     free: int | None
+    smaller: int | None = None  # the least that it would need as int8, where it is not
 
     @property
     def needed(self) -> int:
@@ -79,14 +80,25 @@ def plan_for(
         grid = boards * (tokens or row.context)
         return overhead + working_bytes(*widths, width=width, tokens=grid, rows=boards * row.limit)
 
+    every = parameters_of(shape) if shape else row.bytes // 2
+    weights = every * width
+    # As int8, scales aside, of which there is one an output; one matrix is widened at a time.
+    rounded = matrices_of(shape) if shape else max(every - 2 * widths[0] * widths[2], 0)
+    saved = rounded * (width - 1)
+    widened = widths[0] * widths[1] * width
+    smaller = weights - saved + widened + working(1)
+    if row.weights == "int8":
+        weights, overhead = weights - saved, overhead + widened
+        kind, smaller = "int8", None
     return Plan(
         name=row.id.rpartition("/")[2],
         device=where,
         dtype=kind,
-        weights=(parameters_of(shape) if shape else row.bytes // 2) * width,
+        weights=weights,
         working=working(boards),
         alone=working(1),
         free=free_on(where) if free is None else free,
+        smaller=smaller,
     )
 
 
@@ -97,14 +109,24 @@ def check(plan: Plan, rows: Iterable[Row] | None = None) -> None:
         return
     free = plan.free or 0
     others = known() if rows is None else rows
-    plans = [plan_for(row, None, plan.device, plan.dtype, free=free) for row in others]
-    choices = [*[f"{p.name} ({gb(p.needed)})" for p in plans if p.fits][:3], "bundled"]
+    computed = "bfloat16" if plan.dtype == "int8" else plan.dtype
+    plans = [plan_for(row, None, plan.device, computed, free=free) for row in others]
+    choices = [f"{p.name} ({gb(p.needed)})" for p in plans if p.fits][:3]
+    if plan.smaller is not None and plan.smaller <= free:
+        choices.append(f'itself by the key weights = "int8" ({gb(plan.smaller)})')
+    choices.append("bundled")
     what = "memory" if plan.device == "cpu" else "it"
     raise ModelError(
         f"{plan.name} needs {gb(plan.least)} on {plan.device} in "
         f"{SHORT.get(plan.dtype, plan.dtype)}, {gb(free)} are free: "
         f"close what else uses {what}, or choose one of: {', '.join(choices)}"
     )
+
+
+def matrices_of(shape: Shape) -> int:
+    """Of those, the ones in linear layers of blocks, which may be held as int8."""
+    queries, pairs = shape.heads * shape.head_width, 2 * shape.kv_heads * shape.head_width
+    return shape.layers * shape.dim * (2 * queries + pairs + 3 * shape.ff)
 
 
 def parameters_of(shape: Shape) -> int:

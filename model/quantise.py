@@ -30,10 +30,8 @@ class Int8Linear(nn.Module):
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
-        exact = linear.weight.detach().float()
-        scale = (exact.abs().amax(1).clamp_min(1e-12) / 127).to(linear.weight.dtype)
-        whole = (exact / scale.float()[:, None]).round().clamp(-127, 127)
-        self.register_buffer("weight", whole.to(torch.int8))
+        weight, scale = rounded(linear.weight.detach(), linear.weight.dtype)
+        self.register_buffer("weight", weight)
         self.register_buffer("scale", scale)
         bias = cast("Tensor | None", linear.bias)
         self.register_buffer("bias", None if bias is None else bias.detach())
@@ -41,6 +39,14 @@ class Int8Linear(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         out = functional.linear(inputs, self.weight.to(inputs.dtype)) * self.scale
         return out if self.bias is None else out + self.bias
+
+
+def rounded(weight: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Whole numbers, and what one of them is worth in each row, in `dtype`."""
+    exact = weight.float()
+    scale = (exact.abs().amax(1).clamp_min(1e-12) / 127).to(dtype)
+    whole = (exact / scale.float()[:, None]).round().clamp(-127, 127)
+    return whole.to(torch.int8), scale
 
 
 def quantised(network: Network) -> Network:

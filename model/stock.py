@@ -138,6 +138,7 @@ def load_stock(
         from model.engine import Engine
         from model.network import Shape
         from model.precision import has_bfloat16
+        from model.quantise import weight_bytes
         from model.vocabularies import tokens_from
     except ImportError as error:
         raise ModelError(
@@ -145,6 +146,8 @@ def load_stock(
             "pip install 'infill-lsp[local]'"
         ) from error
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    int8 = row.weights == "int8"
+    dtype = dtype or ("" if int8 else row.weights)
     number_format = getattr(torch, dtype or ("bfloat16" if has_bfloat16(device) else "float32"))
     stored = weights.stored_in(folder)
     head = weights.their_name(weights.HEAD, layout) in stored
@@ -164,8 +167,9 @@ def load_stock(
     torch.set_num_threads(1)  # no helper threads for a second team: see `Engine.warm_up`
     try:
         network = weights.network_from(
-            folder, stored, shape, layout, device=device, dtype=number_format, on_bytes=on_bytes
-        )
+            folder, stored, shape, layout, device=device, dtype=number_format, int8=int8,
+            on_bytes=on_bytes,
+        )  # fmt: skip
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise ModelError(
             f"{row.id} does not fit into the memory of {device} any more, though it would have "
@@ -175,10 +179,11 @@ def load_stock(
         torch.set_num_threads(threads)
     grows = row.length == "grow"
     choosing = None if grows else choosing_from(folder, network, row.length)
-    size = sum(parameter.numel() for parameter in network.parameters()) * number_format.itemsize
+    size = weight_bytes(network)
+    held = "int8" if int8 else str(number_format).removeprefix("torch.")
     logger.info(
         "%s: %.2f GB of weights as %s on %s after %.1f s; this process had at most %.2f GB of host "
-        "memory", row.id, size / 1e9, str(number_format).removeprefix("torch."), device,
+        "memory", row.id, size / 1e9, held, device,
         time.perf_counter() - began, (weights.peak_host_bytes() or 0) / 1e9,
     )  # fmt: skip
     return Engine(
