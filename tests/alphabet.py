@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from model.board import Specials
-from model.network import Network, Shape
+from model.network import Network, Shape, picked
 from tests.boards import VOCABULARY, Letters
 
 FIRST, LAST, MASK = 6, 31, 3
@@ -43,7 +43,15 @@ class Answers(torch.nn.Module):
         super().__init__()
         self.sizes: list[int] = []
 
-    def forward(self, tokens: Tensor, lengths: Tensor | None, *_: object) -> Tensor:
+    def forward(
+        self,
+        tokens: Tensor,
+        lengths: Tensor | None,
+        kept: Tensor | None = None,
+        where: Tensor | None = None,
+        wanted: Tensor | None = None,
+    ) -> Tensor:
+        assert kept is where is None
         self.sizes.append(len(tokens))
         found = torch.zeros(*tokens.shape, VOCABULARY)
         ends = [tokens.shape[1]] * len(tokens) if lengths is None else lengths.tolist()
@@ -51,7 +59,7 @@ class Answers(torch.nn.Module):
             for at in range(end):
                 if row[at] == MASK and (guess := guess_at(row[:end], at)):
                     found[i, at, guess[0]] = guess[1]
-        return found
+        return picked(found, wanted)
 
 
 def guess_at(row: list[int], at: int) -> tuple[int, float] | None:
