@@ -1,8 +1,9 @@
 """What one forward has made sure, for all boards of a batch at once, on the device.
 
 From logits at masks to what is committed, without a look at a value: no step of it waits for the
-device or depends on what was found, so all of it can be captured as a CUDA graph. It knows masks,
-not boards: what has to be known of them stands in `Asked`.
+device or depends on what was found, so all of it can be captured as a CUDA graph. Of several holes
+on a board each is decided as if it were alone. It knows masks, not boards: what has to be known of
+them stands in `Asked`.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -100,41 +101,44 @@ def decided(
     """What becomes of each mask, packed so that one copy brings it to the host: (5, boards, masks).
 
     In float64, which holds ids and probabilities exactly: its token, that token's probability,
-    whether it is committed, the mask of the same board from which a committed delete cuts, whether
+    whether it is committed, the mask of the same hole from which a committed delete cuts, whether
     the mask is as it was a step before. `before` are the probabilities of that step, for KLASS.
     """
-    real, holes = asked.real, asked.note("holes")
+    real = asked.real
     if policy.temperature > 0:
         tokens = rules.drawn(probabilities, asked.numbers)
         confidence = probabilities.gather(-1, tokens[..., None])[..., 0]
     else:
         confidence, tokens = probabilities.max(-1)
-    score = rules.certainty(probabilities) if policy.order == "entropy" else confidence
+    order = rules.certainty(probabilities) if policy.order == "entropy" else confidence
+    # For each mask of a board how all of them are (boards, 1, masks), and which are of its hole.
+    sure, score = confidence[:, None], order[:, None]
+    mine = rules.together(asked.note("holes"), real)
     calm = torch.zeros_like(real)
     if policy.factor is not None:
-        chosen = rules.by_factor(confidence, policy.factor, real)
+        chosen = rules.by_factor(sure, policy.factor, mine)
     elif policy.entropy_bound is not None:
         entropy = torch.special.entr(probabilities).sum(-1)
-        chosen = rules.by_entropy(entropy, policy.entropy_bound, real)
+        chosen = rules.by_entropy(entropy[:, None], policy.entropy_bound, mine)
     elif policy.klass is not None:
         assert before is not None
         least, most = policy.klass
         calm = asked.note("known").bool() & (rules.divergence(probabilities, before) < most)
         steady = calm & asked.note("calm").bool()
-        chosen = rules.by_steadiness(confidence, least, steady, score, real)
+        chosen = rules.by_steadiness(sure, least, steady[:, None], score, mine)
     else:
         threshold = THRESHOLD if policy.threshold is None else policy.threshold
-        chosen = rules.by_threshold(confidence, threshold, score, real)
+        chosen = rules.by_threshold(sure, threshold, score, mine)
     is_length = torch.zeros_like(real)
     for token in (specials.expand, specials.delete):
         if token is not None:
             is_length = is_length | (tokens == token)
-    chosen = rules.length_alone(chosen, is_length, score)
+    chosen = rules.length_alone(chosen, is_length[:, None], score)
     cut = torch.arange(real.shape[-1], device=real.device).expand_as(tokens)
     if specials.delete is not None and policy.cut is not None:
         surest = rules.first(score, chosen).to(torch.uint8).argmax(-1)
-        share = probabilities[..., specials.delete]
-        where = rules.cut_at(share, surest, policy.cut, holes, real)
-        cut = where[..., None].expand_as(tokens)
-    parts = (tokens, confidence, chosen, cut, calm)
+        share = probabilities[:, None, :, specials.delete]
+        cut = rules.cut_at(share, surest, policy.cut, mine)
+    itself = chosen.diagonal(dim1=-2, dim2=-1)
+    parts = (tokens, confidence, itself, cut, calm)
     return torch.stack([part.double() for part in parts])

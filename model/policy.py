@@ -10,7 +10,7 @@ THRESHOLD = 0.9  # where no rule is set; Fast-dLLM's
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """At most one of the first four is set: the rule by which masks are committed (`rules`).
+    """At most one of the first four is set: the rule by which masks of a hole are committed.
 
     `klass` is (least probability, most divergence). `order` says which mask is committed where a
     threshold or KLASS finds none sure enough: by the probability of its token, or by Σ p·log p.

@@ -50,7 +50,7 @@ def step(
     pasts: Sequence[Past] | None = None,
     desk: Desk | None = None,
 ) -> list[Draft]:
-    """One forward over all boards, one commitment on each; returns a draft for each.
+    """One forward over all boards, one commitment in each hole; returns a draft for each board.
 
     `chances` are the boards' own sources of randomness, so that a board's drafts do not depend on
     its neighbours in the batch: at each step with a temperature one `torch.rand(masks)` is drawn

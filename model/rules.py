@@ -1,7 +1,7 @@
 """Which masks are committed after a forward, and what a length token does to a hole.
 
-Pure functions over the masks of many boards at once: tensors (boards, masks), where `real` tells
-masks from padding. A board without masks commits nothing, every other at least one. They know no
+Pure functions over the masks of many holes at once: tensors (…, masks), where `real` says which of
+them are the hole's. A hole without masks commits nothing, every other at least one. They know no
 network, text or device, and none waits for the device.
 """
 
@@ -102,7 +102,7 @@ def drawn(probabilities: Tensor, numbers: Tensor) -> Tensor:
 
 
 def length_alone(chosen: Tensor, is_length: Tensor, score: Tensor) -> Tensor:
-    """A length token is committed alone: it moves every position to its right.
+    """A length token is committed alone: it moves all of its hole to its right.
 
     If the first of the chosen by `score` is one, only it stays; else the length tokens among them
     wait.
@@ -112,17 +112,24 @@ def length_alone(chosen: Tensor, is_length: Tensor, score: Tensor) -> Tensor:
     return one.where(alone, chosen & ~is_length)
 
 
-def cut_at(delete_share: Tensor, surest: Tensor, cut: float, hole: Tensor, real: Tensor) -> Tensor:
-    """Where a hole ends once mask number `surest` (boards) has proved to be past its end.
+def together(holes: Tensor, real: Tensor) -> Tensor:
+    """(boards, masks, masks): for each mask of a board, by its number, which lie in its hole.
 
-    `delete_share` is the probability of delete at each mask, `hole` the hole it lies in, masks of
-    one hole left to right. As the slots behind the content are all deletes, it is the probability
-    that the content is over by then; the leftmost mask of the same hole where it reaches `cut` is
-    taken, so one step drops the whole tail. Returns (boards) numbers of masks.
+    What is said once of each hole is so said at each of its masks, the same. That costs less than
+    it looks, and its shape does not depend on how many holes there are.
     """
-    number = torch.arange(hole.shape[-1], device=hole.device)
-    same = hole == hole.gather(-1, surest[..., None])
-    over = real & same & (number <= surest[..., None]) & (delete_share >= cut)
+    return real[..., None, :] & (holes[..., None, :] == holes[..., :, None])
+
+
+def cut_at(delete_share: Tensor, surest: Tensor, cut: float, real: Tensor) -> Tensor:
+    """Where a hole ends once its mask number `surest` (…) has proved to be past its end.
+
+    `delete_share` is the probability of delete at each mask, left to right. As the slots behind the
+    content are all deletes, it is the probability that the content is over by then; the leftmost
+    mask where it reaches `cut` is taken, so one step drops the whole tail. Returns (…) numbers.
+    """
+    number = torch.arange(real.shape[-1], device=real.device)
+    over = real & (number <= surest[..., None]) & (delete_share >= cut)
     return over.to(torch.uint8).argmax(-1).where(over.any(-1), surest)
 
 

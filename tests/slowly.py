@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from model.board import Board
+from model.board import Board, Cell
 from model.network import Network
 from model.policy import Policy
 
@@ -25,8 +25,13 @@ class Memory:
 
 
 def slow_step(
-    network: Network, board: Board, policy: Policy, chance: torch.Generator, memory: Memory
+    network: Network,
+    board: Board,
+    policy: Policy,
+    chance: torch.Generator,
+    memories: dict[int, Memory],
 ) -> None:
+    """`memories` are those of the holes by their numbers, none at first."""
     places = board.masks(policy.block)
     if not places:
         return
@@ -42,15 +47,26 @@ def slow_step(
         sure.append(row[token])
         by_entropy = policy.order == "entropy"
         scores.append(sum(p * math.log(p + 1e-10) for p in row) if by_entropy else row[token])
-    best = scores.index(max(scores))
-    chosen = chosen_by(policy, board, places, rows, sure, best, memory)
     lengths = {specials.expand, specials.delete}
-    leader = max(chosen, key=lambda i: (scores[i], -i))
-    if tokens[leader] in lengths:
-        chosen = [leader]
-    else:
-        chosen = [i for i in chosen if tokens[i] not in lengths]
-    for i in sorted(chosen):
+    all_chosen: list[int] = []
+    for number in {hole for _, hole, _ in places}:
+        mine = [i for i, (_, hole, _) in enumerate(places) if hole == number]
+        some = chosen_by(
+            policy,
+            [board.cells[number][places[i][2]] for i in mine],
+            [rows[i] for i in mine],
+            [sure[i] for i in mine],
+            max(range(len(mine)), key=lambda i: (scores[mine[i]], -i)),
+            memories.setdefault(number, Memory()),
+        )
+        chosen = [mine[i] for i in some]
+        leader = max(chosen, key=lambda i: (scores[i], -i))
+        if tokens[leader] in lengths:
+            chosen = [leader]
+        else:
+            chosen = [i for i in chosen if tokens[i] not in lengths]
+        all_chosen += sorted(chosen)
+    for i in all_chosen:
         _, hole, index = places[i]
         if tokens[i] == specials.delete and policy.cut is not None:
             board.budgets[hole] = 0
@@ -94,13 +110,13 @@ def draw(row: list[float], number: float) -> int:
 
 def chosen_by(
     policy: Policy,
-    board: Board,
-    places: list[tuple[int, int, int]],
+    cells: list[Cell],
     rows: list[list[float]],
     sure: list[float],
     best: int,
     memory: Memory,
 ) -> list[int]:
+    """Of the masks of one hole those that its rule commits."""
     every = range(len(rows))
     if policy.factor is not None:
         order = sorted(every, key=lambda i: -sure[i])
@@ -117,7 +133,6 @@ def chosen_by(
         ]  # fmt: skip
     if policy.klass is not None:
         least, most = policy.klass
-        cells = [board.cells[hole][index] for _, hole, index in places]
         calm = [
             id(cell) in memory.rows and moved(row, memory.rows[id(cell)]) < most
             for cell, row in zip(cells, rows, strict=True)

@@ -77,7 +77,8 @@ def test_a_batch_is_stepped_as_one_would_write_it_down(
 ):
     fast, slow = [board_of(it) for it in many], [board_of(it) for it in many]
     chances, pasts = generators(len(many)), [Past() for _ in many]
-    theirs, memories = generators(len(many)), [Memory() for _ in many]
+    theirs = generators(len(many))
+    memories: list[dict[int, Memory]] = [{} for _ in many]
     desk = Replaying(network)
     for _ in range(6):
         step(network, fast, policy, chances, [None] * len(many), pasts, desk)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from model import Canvas, Hole  # noqa: E402
-from model.board import Board, Start  # noqa: E402
+from model.board import Board, Cell, Start  # noqa: E402
 from model.policy import Policy  # noqa: E402
 from model.refine import refine, step  # noqa: E402
 from tests.boards import SPECIALS, Letters, canvases, policies, random_network  # noqa: E402
@@ -27,8 +27,8 @@ def fixed_part(board: Board) -> list[list[int]]:
 def test_fixed_tokens_stay_holes_keep_their_limit_and_the_loop_ends(canvas, policy, network, seed):
     board = Board(canvas, Letters(), START, seed)
     fixed = fixed_part(board)
-    masks = sum(len(list(board.masked(n))) for n in range(len(canvas.holes)))
-    most = masks + 2 * sum(board.budgets) + 1
+    numbers = range(len(canvas.holes))
+    most = 1 + max(len(list(board.masked(n))) + 2 * board.budgets[n] for n in numbers)
     last = None
     for number, draft in enumerate(refine(network, board, policy), 1):
         assert fixed_part(board) == fixed
@@ -58,22 +58,33 @@ def test_every_draft_is_text_without_masks_or_half_characters(canvas, network):
 
 @given(canvases(), st.sampled_from(NETWORKS))
 @settings(max_examples=150, deadline=None)
-def test_threshold_one_is_one_commitment_a_step(canvas, network):
+def test_threshold_one_is_one_commitment_a_step_in_each_hole(canvas, network):
     board = Board(canvas, Letters(), START)
     before = [list(cells) for cells in board.cells]
     for _ in refine(network, board, Policy(threshold=1.0, cut=None)):
-        written = new_tokens(before, board)
-        assert written <= 1
+        assert all(new <= 1 for new in new_tokens(before, board))
         before = [list(cells) for cells in board.cells]
 
 
-def new_tokens(before: list[list[object]], board: Board) -> int:
+@given(canvases(), policies, st.sampled_from(NETWORKS), st.integers(0, 3))
+@settings(max_examples=150, deadline=None)
+def test_at_each_step_every_hole_gets_tokens_or_alone_a_new_length(canvas, policy, network, seed):
+    board = Board(canvas, Letters(), START, seed)
+    before = [list(cells) for cells in board.cells]
+    for _ in refine(network, board, policy):
+        for new, then, now in zip(new_tokens(before, board), before, board.cells, strict=True):
+            if any(cell.token == SPECIALS.mask for cell in then):
+                assert (new > 0) != (len(now) != len(then))
+        before = [list(cells) for cells in board.cells]
+
+
+def new_tokens(before: list[list[Cell]], board: Board) -> list[int]:
+    """How many tokens have been written into each hole."""
     known = {id(cell) for cells in before for cell in cells}
-    return sum(
-        id(cell) not in known and cell.token != SPECIALS.mask
+    return [
+        sum(id(cell) not in known and cell.token != SPECIALS.mask for cell in cells)
         for cells in board.cells
-        for cell in cells
-    )
+    ]
 
 
 @given(canvases(), st.sampled_from(NETWORKS), st.integers(0, 9))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
+from model.commit import NOTES, Asked, decided  # noqa: E402
 from model.policy import Policy  # noqa: E402
 from model.rules import (  # noqa: E402
     by_entropy,
@@ -21,6 +22,7 @@ from model.rules import (  # noqa: E402
     length_alone,
     within_top_p,
 )
+from tests.boards import SPECIALS, VOCABULARY, policies  # noqa: E402
 
 shares = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=40)
 entropies = st.lists(st.floats(0, 12, width=32), min_size=1, max_size=40)
@@ -180,8 +182,8 @@ def test_a_cut_lies_in_the_same_hole_not_behind_the_place_that_proved_to_be_over
     surest = data.draw(st.integers(0, len(values) - 1))
     begin = data.draw(st.integers(0, surest))
     delete = torch.tensor(values)
-    hole = (torch.arange(len(values)) >= begin).long()
-    where = int(cut_at(delete, torch.tensor(surest), cut, hole, every(delete)))
+    hole = torch.arange(len(values)) >= begin
+    where = int(cut_at(delete, torch.tensor(surest), cut, hole))
     assert begin <= where <= surest
     assert where == surest or delete[where] >= cut
     assert not (delete[begin:where] >= cut).any()
@@ -194,14 +196,13 @@ def test_many_boards_padded_are_as_each_alone(rows: list[list[float]], data: st.
     padded = torch.tensor([row + [1.0] * (longest - len(row)) for row in rows])
     real = torch.tensor([[i < len(row) for i in range(longest)] for row in rows])
     marks = padded > data.draw(st.floats(0, 1))
-    holes = torch.arange(longest).expand_as(padded) // 3
 
     def outcome(
         values: torch.Tensor, real: torch.Tensor, marks: torch.Tensor
     ) -> list[torch.Tensor]:
         chosen = by_threshold(values, 0.7, values, real)
         surest = chosen.to(torch.uint8).argmax(-1)
-        cut = cut_at(values, surest, 0.5, holes[..., : values.shape[-1]][: len(values)], real)
+        cut = cut_at(values, surest, 0.5, real)
         return [
             chosen,
             by_factor(values, 0.8, real),
@@ -218,6 +219,36 @@ def test_many_boards_padded_are_as_each_alone(rows: list[list[float]], data: st.
         for all_of_them, one in zip(together, alone, strict=True):
             assert all_of_them[i, :n].tolist() == one[0].tolist()
             assert not all_of_them[i, n:].any()
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=4), policies, st.integers(0, 10**6))
+def test_each_hole_is_decided_as_if_it_were_alone(sizes: list[int], policy: Policy, seed: int):
+    masks, chance = sum(sizes) + 2, torch.Generator().manual_seed(seed)
+    logits, before = 4 * torch.randn(2, 1, masks, VOCABULARY, generator=chance)
+    probabilities, before = logits.softmax(-1), (logits + 0.1 * before).softmax(-1)
+    notes = (torch.rand(len(NOTES), 1, masks, generator=chance) < 0.7).long()
+    notes[NOTES.index("real")] = torch.arange(masks) < sum(sizes)
+    holes = [hole for hole, size in enumerate(sizes) for _ in range(size)]
+    notes[NOTES.index("holes")] = torch.tensor([*holes, 0, 0])
+    numbers = torch.rand(1, masks, generator=chance)
+
+    def decision(some: slice) -> torch.Tensor:
+        none = torch.zeros(1, 1, dtype=torch.long)
+        asked = Asked(none, none[0], notes[..., some], numbers[:, some], none)
+        return decided(probabilities[:, some], asked, policy, SPECIALS, before[:, some])
+
+    together, begin = decision(slice(None)), 0
+    for size in sizes:
+        mine = slice(begin, begin + size)
+        alone = decision(mine)
+        committed = alone[2].bool()
+        assert committed.any()
+        alone[3] += begin  # the number of the mask from which a delete cuts
+        assert torch.equal(together[..., mine][[0, 1, 2, 4]], alone[[0, 1, 2, 4]])
+        assert torch.equal(together[3, :, mine][committed], alone[3][committed])
+        begin += size
+    assert not together[2, :, begin:].any()
 
 
 def test_a_board_without_masks_commits_nothing():
