@@ -33,16 +33,13 @@ from model.canvas import Canvas, Hole, ModelError
 from model.choosing import FILE, told_in
 from model.corpus import read_corpus
 from model.counting import cuts
-from model.engine import Engine
-from model.folder import load_folder
 from model.length import Chooser, Curve, Grid, Look, calibrated, glances_at
-from model.load import place_of
+from model.load import engine_of, place_of
 from model.network import Network
 from model.policy import Policy
 from model.refine import hole_logits
 from model.rows import write_json
 from model.sources import CorpusError
-from model.stock import load_stock
 from model.trial import Choosing, Trust, begun, scores_of, step_all
 
 PROBED = (1, 2, 4, 6, 12, 16, 24, 32, 48, 64, 96, 128)  # CAL's
@@ -169,14 +166,6 @@ def trust_for(
     return fitted_trust(weighed)
 
 
-def opened(name: str) -> tuple[Engine, Path]:
-    """The engine of a network as it is published or as we write it, and where its files are."""
-    place = place_of(name)
-    if place.row is None:
-        return load_folder(place.folder), place.folder
-    return load_stock(place.folder, place.row), place.folder
-
-
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m model.calibrate",
@@ -189,7 +178,8 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     console = Console(stderr=True)
     try:
-        engine, folder = opened(options.model)
+        place = place_of(options.model)
+        engine, folder = engine_of(place), place.folder
         if engine.choosing is None:
             raise ModelError(f"no length is chosen for {options.model}: it finds them by itself")
         told = dict(told_in(folder))

@@ -146,6 +146,14 @@ class ModelError(Exception):
     """The model cannot answer: it is missing, broken or out of memory. The message is for users."""
 
 
+def lacking(error: ImportError) -> ModelError:
+    """Why a network cannot be loaded in this process."""
+    return ModelError(
+        f"this model runs in this process and needs {error.name}, which is not installed: "
+        "pip install 'infill-lsp[local]'"
+    )
+
+
 class Denoiser(Protocol):
     """Whatever can refine a canvas: the engine, a client of one, the scripted stand-in."""
 

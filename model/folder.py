@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model.canvas import Card, ModelError
+from model.canvas import Card, ModelError, lacking
 
 if TYPE_CHECKING:
     from model.board import Board
@@ -83,13 +83,11 @@ def load_folder(folder: Path, *, seed: int = 0, device: str | None = None) -> En
         from model.board import Start
         from model.engine import Engine
         from model.network import Network, Shape
-        from model.refine import Policy
+        from model.policy import Policy
+        from model.threads import one_thread
         from model.tokens import Tokens
     except ImportError as error:
-        raise ModelError(
-            f"this model runs in this process and needs {error.name}, which is not installed: "
-            "pip install 'infill-lsp[local]'"
-        ) from error
+        raise lacking(error) from error
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     weights: dict[str, torch.Tensor] = {}
     for name, digest in config["shards"].items():
@@ -98,24 +96,20 @@ def load_folder(folder: Path, *, seed: int = 0, device: str | None = None) -> En
             weights |= load(data)
         except SafetensorError as error:
             raise ModelError(f"{folder / name} is no safetensors file: {error}") from error
-    # No helper threads for what little is computed here: see `Engine.warm_up`.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     try:
-        network = Network(Shape(**config["shape"]))
-        start, policy = Start(**config["start"]), Policy(**config.get("policy", {}))
-        network.load_state_dict({k: v.float() for k, v in weights.items()}, strict=False)
-        lacking = {n for n, _ in network.named_parameters()} - weights.keys()
-        if lacking:
-            raise RuntimeError(f"no weights for {', '.join(sorted(lacking))}")
-        tokens = Tokens.from_file(folder / "tokenizer.json")
-        evidence = evidence_of(folder, config, tokens)
+        with one_thread():
+            network = Network(Shape(**config["shape"]))
+            start, policy = Start(**config["start"]), Policy(**config.get("policy", {}))
+            network.load_state_dict({k: v.float() for k, v in weights.items()}, strict=False)
+            without = {n for n, _ in network.named_parameters()} - weights.keys()
+            if without:
+                raise RuntimeError(f"no weights for {', '.join(sorted(without))}")
+            tokens = Tokens.from_file(folder / "tokenizer.json")
+            evidence = evidence_of(folder, config, tokens)
     except ModelError:
         raise
     except Exception as error:  # torch and tokenizers raise many kinds for files that do not fit
         raise ModelError(f"the parts of {folder} do not fit each other: {error}") from error
-    finally:
-        torch.set_num_threads(threads)
     return Engine(
         card_from(config),
         network.to(device),

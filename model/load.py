@@ -9,13 +9,16 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from model import auto, folder, hub, stock
 from model.architecture import is_published
 from model.canvas import Card, Denoiser, ModelError
 from model.catalog import Row, row_of
 from model.scripted import Scripted
+
+if TYPE_CHECKING:
+    from model.engine import Engine
 
 Progress = Callable[[str, float], None]  # what is being done, the share of it done (0 to 1)
 
@@ -67,16 +70,28 @@ def load(
     name = auto.resolved(name, tell)
     tell(f"loading {name}", 0.0)
     place = place_of(name, keys)
-    if place.row is None:
-        engine = folder.load_folder(place.folder, seed=seed)
-    else:
-        engine = stock.load_stock(
-            place.folder, place.row, seed=seed, published=published,
-            on_share=lambda what, share: tell(f"loading {name}: {what}", 0.8 * share),
-        )  # fmt: skip
+    engine = engine_of(
+        place, seed=seed, published=published,
+        on_share=lambda what, share: tell(f"loading {name}: {what}", 0.8 * share),
+    )  # fmt: skip
     tell(f"warming up {name}", 0.8)
     engine.warm_up(lambda share: tell(f"warming up {name}", 0.8 + 0.2 * share))
     return engine
+
+
+def engine_of(
+    place: Place,
+    *,
+    seed: int = 0,
+    published: bool = False,
+    on_share: Progress | None = None,
+) -> Engine:
+    """The engine of the network that lies there, not warmed up. Raises `ModelError`."""
+    if place.row is None:
+        return folder.load_folder(place.folder, seed=seed)
+    return stock.load_stock(
+        place.folder, place.row, seed=seed, published=published, on_share=on_share
+    )
 
 
 def folder_of(name: str, keys: Mapping[str, Any] | None = None) -> Path:

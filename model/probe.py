@@ -40,6 +40,7 @@ from model.board import Board, Start, Vocabulary
 from model.canvas import Canvas, Hole, ModelError
 from model.corpus import read_corpus
 from model.length import Look, Ranked, ranked
+from model.load import engine_of, place_of
 from model.network import Network
 from model.sources import CorpusError
 
@@ -241,8 +242,6 @@ def texts_of(corpus: Path, most: int, seed: int) -> list[str]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    from model.calibrate import opened  # which imports this file
-
     parser = argparse.ArgumentParser(
         prog="python -m model.probe",
         description=__doc__,
@@ -256,7 +255,8 @@ def main(arguments: Sequence[str]) -> int:
     console = Console(stderr=True)
     try:
         texts = texts_of(options.corpus, options.samples, options.seed)
-        engine, folder = opened(options.model)
+        place = place_of(options.model)
+        engine, folder = engine_of(place), place.folder
     except (CorpusError, ModelError) as error:
         console.print(f"[red]no probe:[/red] {error}")
         return 1

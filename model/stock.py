@@ -14,12 +14,13 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model.architecture import config_of, layout_of, shape_of
 from model.board import Start
-from model.canvas import Card, ModelError
+from model.canvas import Card, ModelError, lacking
 from model.catalog import Row, row_from, row_of
 from model.folder import evidence_beside
 from model.policy import Policy
@@ -79,13 +80,11 @@ def start_of(row: Row) -> Start:
 def policy_of(row: Row, *, published: bool = False) -> Policy:
     """How masks are committed: by our threshold, the likeliest tokens; or as the authors do it, one
     mask a step with their sampling."""
-    if published:
-        taken = row.sampling
-        return Policy(
-            threshold=1.0, order=order_of(row), temperature=taken.temperature, top_p=taken.top_p,
-            cut=None, grow=0.0, block=row.limit,
-        )  # fmt: skip
-    return Policy(threshold=0.9, order=order_of(row), cut=None, grow=0.0, block=row.limit)
+    ours = Policy(threshold=0.9, order=order_of(row), cut=None, grow=0.0, block=row.limit)
+    taken = row.sampling
+    if not published:
+        return ours
+    return replace(ours, threshold=1.0, temperature=taken.temperature, top_p=taken.top_p)
 
 
 def order_of(row: Row) -> Any:
@@ -139,12 +138,10 @@ def load_stock(
         from model.network import Shape
         from model.precision import has_bfloat16
         from model.quantise import weight_bytes
+        from model.threads import one_thread
         from model.vocabularies import tokens_from
     except ImportError as error:
-        raise ModelError(
-            f"this model runs in this process and needs {error.name}, which is not installed: "
-            "pip install 'infill-lsp[local]'"
-        ) from error
+        raise lacking(error) from error
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     int8 = row.weights == "int8"
     dtype = dtype or ("" if int8 else row.weights)
@@ -163,20 +160,17 @@ def load_stock(
             on_share(f"{done / 1e9:.1f} of {whole / 1e9:.1f} GB", done / whole)
 
     began = time.perf_counter()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # no helper threads for a second team: see `Engine.warm_up`
     try:
-        network = weights.network_from(
-            folder, stored, shape, layout, device=device, dtype=number_format, int8=int8,
-            on_bytes=on_bytes,
-        )  # fmt: skip
+        with one_thread():
+            network = weights.network_from(
+                folder, stored, shape, layout, device=device, dtype=number_format, int8=int8,
+                on_bytes=on_bytes,
+            )  # fmt: skip
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise ModelError(
             f"{row.id} does not fit into the memory of {device} any more, though it would have "
             "when loading began: close what else uses it, or choose a smaller network"
         ) from error
-    finally:
-        torch.set_num_threads(threads)
     grows = row.length == "grow"
     choosing = None if grows else choosing_from(folder, network, row.length)
     size = weight_bytes(network)
