@@ -38,7 +38,7 @@ BEGINS = {
 SOFT = {"match": "(", "case": "([{-*", "type": ""}  # and the brackets that may follow, mostly
 # What is being read: a target list, a lambda's head, imported names, a module's, …
 TARGETS, LAMBDA, IMPORT, MODULE = "for", "lambda", "import", "from"
-DECLARED, PATTERN = "global", "case"
+DECLARED, PATTERN, RETURNED = "global", "case", "->"
 STATEMENT, PARAMETERS, GROUP, OTHER = "statement", "parameters", "group", "other"
 
 
@@ -161,6 +161,8 @@ class Reader:
         elif kind in ")]}":
             if len(self.frames) > 1:
                 self.frames.pop()
+        elif token == "->" and len(self.frames) == 1:
+            self.frames[-1] = Frame(frame.kind, RETURNED)
         elif token == ":":
             if frame.mode == LAMBDA:
                 self.frames[-1] = Frame(frame.kind)
@@ -240,7 +242,7 @@ class Reader:
         follows_operand = previous[-1:] in (")", "]", "}", '"', "'") or (
             (previous[-1:].isalnum() or previous[-1:] == "_") and previous not in KEYWORDS
         )
-        if defines and (bracket == "[" or self.first != "class") and previous != "->":
+        if defines and (bracket == "[" or self.first != "class") and frame.mode != RETURNED:
             return Frame(PARAMETERS)
         if bracket != "{" and frame.mode in (TARGETS, IMPORT) and not follows_operand:
             return Frame(GROUP, frame.mode)
