@@ -6,12 +6,11 @@ Without a verb the program is a language server, so everything else is imported 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Protocol
 
 from infill.settings import Settings
 from infill.source import InputError
@@ -31,6 +30,7 @@ from lsp.helps import (
     Help,
 )
 from model import ModelError
+from model.keys import with_keys
 
 FAILED = 1  # the work was done, and what came of it is not what was wanted
 MISUSED = 2  # what argparse ends with, too: nothing was done, since what was asked made no sense
@@ -189,10 +189,7 @@ def with_model(
         metavar="NAME",
         help='"bundled" (default), "auto", a folder of weights, or an id of `models list`',
     )
-    to.add_argument(
-        "--model-keys", type=keys_in, default=keys, metavar="JSON",
-        help='what the catalog lacks of it: {"mask": "<M>", "shift": true, "context": 2048}',
-    )  # fmt: skip
+    with_keys(to, keys)
     to.add_argument(
         "--seed", type=int, default=seed, metavar="N", help="same seed, same fills (default: 0)"
     )
@@ -321,7 +318,7 @@ def train_as_usual(options: argparse.Namespace) -> int:
 def train(arguments: Sequence[str]) -> int:
     missing = [name for name in ("torch", "tokenizers", "matplotlib") if not importable(name)]
     if not missing:
-        from model.train import main
+        from model.command import main
 
         return main(arguments)
     if {"-h", "--help"} & set(arguments):  # the trainer's own help cannot be had without torch
@@ -363,16 +360,6 @@ def at_least_one(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
-
-
-def keys_in(text: str) -> dict[str, Any]:
-    try:
-        keys = json.loads(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no JSON: {error}") from error
-    if not isinstance(keys, dict):
-        raise argparse.ArgumentTypeError(f'{text!r} is no JSON object, such as {{"shift": true}}')
-    return cast(dict[str, Any], keys)
 
 
 def described(made: argparse.ArgumentParser, help: Help) -> argparse.ArgumentParser:

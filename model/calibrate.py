@@ -33,6 +33,7 @@ from model.canvas import Canvas, Hole, ModelError
 from model.choosing import FILE, told_in
 from model.corpus import read_corpus
 from model.counting import cuts
+from model.keys import with_keys
 from model.length import Chooser, Curve, Grid, Look, calibrated, glances_at
 from model.load import engine_of, place_of
 from model.network import Network
@@ -175,10 +176,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("model", help="its id, or its folder")
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--demos", type=int, default=100, help="holes asked about (default 100)")
+    with_keys(parser)
     options = parser.parse_args(arguments)
     console = Console(stderr=True)
     try:
-        place = place_of(options.model)
+        place = place_of(options.model, options.model_keys)
         engine, folder = engine_of(place), place.folder
         if engine.choosing is None:
             raise ModelError(f"no length is chosen for {options.model}: it finds them by itself")

@@ -39,6 +39,7 @@ from torch.nn import functional
 from model.board import Board, Start, Vocabulary
 from model.canvas import Canvas, Hole, ModelError
 from model.corpus import read_corpus
+from model.keys import with_keys
 from model.length import Look, Ranked, ranked
 from model.load import engine_of, place_of
 from model.network import Network
@@ -251,11 +252,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--samples", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
+    with_keys(parser)
     options = parser.parse_args(arguments)
     console = Console(stderr=True)
     try:
         texts = texts_of(options.corpus, options.samples, options.seed)
-        place = place_of(options.model)
+        place = place_of(options.model, options.model_keys)
         engine, folder = engine_of(place), place.folder
     except (CorpusError, ModelError) as error:
         console.print(f"[red]no probe:[/red] {error}")

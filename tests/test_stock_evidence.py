@@ -12,10 +12,11 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("transformers", reason="transformers is not installed")
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
+from lsp.command import run  # noqa: E402
 from model import Canvas, Hole, ModelError  # noqa: E402
+from model.command import main  # noqa: E402
 from model.engine import Engine  # noqa: E402
 from model.load import card_of, load  # noqa: E402
-from model.train import main  # noqa: E402
 from tests.published import KINDS, published_network, write_checkpoint  # noqa: E402
 from tests.test_train import corpus_with_held_out  # noqa: E402
 
@@ -43,6 +44,24 @@ async def test_a_network_of_others_fills_with_the_counts_that_ship(
     assert "np" in [rival.text for rival in drafts[-1].rivals[0]]
     if name == "dreamon":  # which length the other likes best is chance with weights like these
         assert drafts[-1].texts == ("np",)
+
+
+def test_a_network_that_the_catalog_does_not_know_is_fitted_by_its_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "mine"
+    write_checkpoint(folder, KINDS["open-dcoder"], published_network(KINDS["open-dcoder"]))
+    corpus = corpus_with_held_out(tmp_path / "corpus.jsonl")
+    monkeypatch.setattr("model.blending.BLEND_HOLES", 4)
+    told = ["train", "--counts-for", str(folder), "--corpus", str(corpus)]
+    told += ["--work", str(tmp_path / "work")]
+    assert run(told) == 1
+    assert "`mask`, `shift` and `context`" in capsys.readouterr().err
+    assert run([*told, "--model-keys", '{"mask": "<M>", "shift": true, "context": 512}']) == 0
+    assert "blend" in json.loads((folder / "evidence.json").read_text())
+    with pytest.raises(SystemExit):
+        run([*told, "--model-keys", "mask"])
+    assert "'mask' is no JSON" in capsys.readouterr().err
 
 
 async def test_the_published_decoding_and_a_network_without_a_fit_hear_no_counts(
