@@ -2,8 +2,8 @@
 
     python bench/choice.py SUITE.jsonl.gz ... [--model FOLDER] [--limit N]
 
-On suites that `infill-lsp eval --cut` made of held-out code, every other task alone with the
-definition it is in, as in a file just begun. Prints the weights that make what stood there most
+On suites that `infill-lsp eval --cut` made of held-out code, two of three tasks with less round
+them than their file, as in one just begun. Prints the weights that make what stood there most
 probable, what is lost where one is taken away, and how often is right what is chosen, each package
 judged by weights that were fitted to the others.
 """
@@ -29,8 +29,8 @@ from infill.reason import Reason
 from infill.repair import offence
 from infill.settings import Settings
 from infill.suite import Task, tasks_in
+from model.alone import SURROUNDINGS, Cut
 from model.canvas import Denoiser, Hole, Rival
-from model.counting import Cut, enclosed
 from model.load import load
 
 NAMES = [field.name for field in fields(Weights)]
@@ -49,9 +49,7 @@ class Asked:
     package: str
 
 
-async def asked(task: Task, alone: bool, denoiser: Denoiser) -> Asked | None:
-    cut = Cut(task.prompt, task.canonical_solution, task.suffix)
-    cut = enclosed(cut) if alone else cut
+async def asked(cut: Cut, task: Task, denoiser: Denoiser) -> Asked | None:
     document = Document(None, "python", cut.before + cut.after)
     hole = hole_at(document, len(cut.before), Settings(), invoked=True)
     if isinstance(hole, Reason):
@@ -173,7 +171,9 @@ async def gather(suites: list[Path], limit: int | None, denoiser: Denoiser) -> l
     holes: list[Asked] = []
     for suite in suites:
         for number, task in enumerate(track(tasks_in(suite, limit), suite.name)):
-            hole = await asked(task, bool(number % 2), denoiser)
+            cut = Cut(task.prompt, task.canonical_solution, task.suffix)
+            cut = SURROUNDINGS[number % len(SURROUNDINGS)](cut)
+            hole = await asked(cut, task, denoiser)
             if hole is not None:
                 holes.append(hole)
     return holes

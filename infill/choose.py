@@ -46,6 +46,7 @@ class Weights:
     copies: float = 0.71
     like: float = 0.47
     beside: float = 0.80
+    again: float = -0.55
     familiar: float = 0.78
     length: float = 0.24
     words: float = -0.21

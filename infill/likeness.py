@@ -11,7 +11,7 @@ from infill.binding import KEYWORDS
 from infill.scope import WORD, WORD_BEGUN, WORD_ENDED, plain
 
 NEARBY = 20_000  # characters on each side that lines are compared with: some 5 ms
-NEAREST = 15  # lines on each side whose words are near
+NEAREST = 15  # lines on each side that are near
 SHORT = 3  # tokens: so short a line has its shape by chance
 LONGEST, MOST_WORDS = 60, 12  # characters and words beyond which length says no more
 # In a shape all names are one, and so are all strings and all numbers; keywords and signs stay.
@@ -29,6 +29,7 @@ class Neighbours:
     left: str  # what stands on the hole's own line
     right: str
     lines: frozenset[str]
+    nearest: frozenset[str]  # of `lines`
     shapes: frozenset[str]
     beside: frozenset[str]  # the shapes of the nearest line above and below
     words: frozenset[str]  # that stand near
@@ -41,6 +42,7 @@ class Likeness:
     copies: int = 0  # 1 where the line stands elsewhere, too
     like: int = 0  # 1 where one of its shape does
     beside: int = 0  # 1 where the line above or below has its shape
+    again: int = 0  # 1 where a line with names stands so near already: who writes it twice?
     familiar: float = 0.0  # the share of its names that stand near
     length: float = 0.0  # in tens of characters
     words: int = 0  # names in it
@@ -55,14 +57,15 @@ def neighbours_of(text: str, start: int, end: int) -> Neighbours:
     shapes = {shape.strip() for part in (above, below) for shape in shape_of(part).split("\n")}
     nearest = [next(filter(None, part), "") for part in (reversed(lines[0]), lines[1])]
     left, right = text[line_start:start], text[end:line_end]
-    near = [*lines[0][-NEAREST:], left, right, *lines[1][:NEAREST]]
+    near = [*lines[0][-NEAREST:], *lines[1][:NEAREST]]
     return Neighbours(
         left,
         right,
         frozenset(lines[0] + lines[1]),
+        frozenset(near),
         frozenset(shapes),
         frozenset(map(shape_of, nearest)),
-        frozenset(WORD.findall(" ".join(near))),
+        frozenset(WORD.findall(" ".join([left, right, *near]))),
     )
 
 
@@ -75,6 +78,7 @@ def likeness_of(fill: str, around: Neighbours) -> Likeness:
         copies=int(line in around.lines),
         like=int(shape in around.shapes),
         beside=int(shape in around.beside and len(TOKEN.findall(line)) > SHORT),
+        again=int(bool(names) and line in around.nearest),
         familiar=known / len(names) if names else 0.5,
         length=min(len(fill.strip()), LONGEST) / 10,
         words=min(len(names), MOST_WORDS),

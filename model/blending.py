@@ -25,12 +25,13 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from model.alone import Cut
 from model.board import Board
 from model.canvas import Canvas, Hole
 from model.catalog import Row
 from model.codeonly import code_of
 from model.corpus import Source, read_corpus
-from model.counting import FEWEST, Cut, count, cuts, fit_gate, frequency_of
+from model.counting import FEWEST, count, cuts, fit_gate, frequency_of
 from model.counts import Ints, arrays_from, packed
 from model.engine import Engine
 from model.evidence import UNHEARD, Blend, Candidates

@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from model.alone import SURROUNDINGS, Cut
 from model.codeonly import code_of
 from model.counts import (
     Counts,
@@ -112,18 +113,8 @@ def frequency_of(packages: Iterable[Ints], size: int) -> Floats:
     return (total / total.sum()).astype(np.float32)
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """A line cut out of a text: what stands before it (up to its line end) and after it."""
-
-    before: str
-    line: str
-    after: str
-
-
 def cuts(texts: Sequence[str], count: int, seed: int) -> Iterator[Cut]:
-    """Lines of code out of the texts; every other one alone with the definition that it is in, as
-    in a file just begun."""
+    """Lines out of the texts, two of three in less than their file, as in one just begun."""
     chance = random.Random(seed)
     found = 0
     while found < count:
@@ -132,8 +123,9 @@ def cuts(texts: Sequence[str], count: int, seed: int) -> Iterator[Cut]:
         before = "\n".join(lines[:at])
         if not worth_asking(lines[at]) or before.count('"""') % 2:
             continue
-        cut = Cut(before, lines[at].rstrip(), "\n" + "\n".join(lines[at + 1 :]))
-        yield enclosed(cut) if found % 2 else cut
+        cut = Cut(before + "\n", lines[at].rstrip(), "\n" + "\n".join(lines[at + 1 :]))
+        cut = SURROUNDINGS[found % len(SURROUNDINGS)](cut)
+        yield replace(cut, before=cut.before[:-1])
         found += 1
 
 
@@ -146,13 +138,6 @@ def worth_asking(line: str) -> bool:
         and code[0] not in "#\"'"
         and bool(re.search(r"[=(\[]|\b(return|raise|break|continue|pass|yield|else|try)\b", code))
     )
-
-
-def enclosed(cut: Cut) -> Cut:
-    starts = [m.start() for m in re.finditer(r"^(?=def |class |async def |@)", cut.before, re.M)]
-    end = re.search(r"\n(?=[^\s#)\]}])", cut.after)
-    before = cut.before[starts[-1] :] if starts else cut.before
-    return replace(cut, before=before, after=cut.after[: end.start() + 1] if end else cut.after)
 
 
 def places_in(cut: Cut, shipped: Shipped, encode: Encode) -> Iterator[tuple[Place, Ints]]:

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model.alone import Cut
 from model.codeonly import code_of
-from model.counting import Cut, count, fit_gate, places_in
+from model.counting import count, fit_gate, places_in
 from model.counts import arrays_from, different, grams_of, packed, table_of, unpacked
 from model.lexicon import COPY, PLAIN, SHAPE, Lexicon
 from model.mixture import LEAST, Local, Shipped

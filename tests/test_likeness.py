@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infill.likeness import LONGEST, MOST_WORDS, Likeness, likeness_of, neighbours_of
+from infill.likeness import LONGEST, MOST_WORDS, NEAREST, Likeness, likeness_of, neighbours_of
 from tests.strategies import texts
 
 CURSOR = "‸"
@@ -49,6 +49,12 @@ def test_the_line_counts_as_a_whole() -> None:
     made = likeness("x = f(a)\ny = ‸(b)\nx = g(a)\n", "f")
     assert (made.copies, made.like, made.beside) == (0, 1, 1)
     assert likeness("x = f(a)\nx‸f(a)\n", " = ").copies == 1
+
+
+def test_a_line_stands_again_where_one_with_names_is_near() -> None:
+    assert likeness("a = b\n‸\n", "a = b").again == 1
+    assert likeness("else:\n‸\n", "else:").again == 0
+    assert likeness("a = b\n" + "c\n" * NEAREST + "‸\n", "a = b").again == 0
 
 
 def test_short_lines_are_beside_none() -> None:
