@@ -49,10 +49,12 @@ class Vocabulary(Protocol):
 
 @dataclass(slots=True)
 class Cell:
-    """One token of a hole; `confidence` is that of its commitment, 0 while it is a mask."""
+    """One token of a hole; `confidence` is that of its commitment, 0 while it is a mask. What stood
+    there before and was to stay is `given`: no rule makes a mask of it."""
 
     token: int
     confidence: float = 0.0
+    given: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,14 @@ class Start:
     """How many masks a hole begins with, and how much of the surroundings a board holds (tokens).
 
     Starting long and deleting is both best and cheapest (DreamOn, and an independent re-run of it).
+    `budget` is how often a hole may grow by a mask, whatever was cut of it; 0: as often as its
+    limit has tokens.
     """
 
     line: int = 16
     block: int = 48
     context: int = 256
+    budget: int = 0
 
 
 class Board:
@@ -74,11 +79,12 @@ class Board:
         self.canvas = canvas
         self.vocabulary = vocabulary
         self.step = 0
+        self.turn = 0  # of a rule that goes by a plan, where it is in that (P2)
         self.texts = fixed_tokens(canvas, vocabulary, start.context)
         chance = random.Random(seed)
         self.cells = [self.first_cells(hole, start, chance) for hole in canvas.holes]
         # An expansion adds a mask; without a budget a network in love with it would never end.
-        self.budgets = [hole.limit for hole in canvas.holes]
+        self.budgets = [start.budget or hole.limit for hole in canvas.holes]
 
     def first_cells(self, hole: Hole, start: Start, chance: random.Random) -> list[Cell]:
         mask = self.vocabulary.specials.mask
@@ -88,7 +94,10 @@ class Board:
             return [Cell(mask) for _ in range(count)]
         count = max(1, round(hole.strength * len(former)))
         noised = set(chance.sample(range(len(former)), count))
-        return [Cell(mask) if i in noised else Cell(t, 1.0) for i, t in enumerate(former)]
+        return [
+            Cell(mask) if i in noised else Cell(token, 1.0, given=True)
+            for i, token in enumerate(former)
+        ]
 
     @property
     def open(self) -> list[bool]:
@@ -125,11 +134,28 @@ class Board:
         These are the first `block` masks of each hole: a longer hole is refined block by block,
         with all of the suffix in sight.
         """
+        return self.placed([list(self.masked(n))[:block] for n in range(len(self.cells))])
+
+    def masks_of_block(self, block: int) -> list[tuple[int, int, int]]:
+        """The same, where blocks stand still: what is behind the first with masks in it waits."""
+        found: list[list[int]] = []
+        for number in range(len(self.cells)):
+            masked = list(self.masked(number))
+            end = (masked[0] // block + 1) * block if masked else 0
+            found.append([i for i in masked if i < end])
+        return self.placed(found)
+
+    def written(self) -> list[tuple[int, int, int]]:
+        """The same of all cells of the holes that were not given, masks or not any longer."""
+        return self.placed(
+            [[i for i, cell in enumerate(cells) if not cell.given] for cells in self.cells]
+        )
+
+    def placed(self, indices: Sequence[Sequence[int]]) -> list[tuple[int, int, int]]:
         found: list[tuple[int, int, int]] = []
         position = len(self.texts[0])
         for number, cells in enumerate(self.cells):
-            mine = [(position + i, number, i) for i in self.masked(number)]
-            found += mine[:block]
+            found += [(position + i, number, i) for i in indices[number]]
             position += len(cells) + len(self.texts[number + 1])
         return found
 
@@ -162,21 +188,27 @@ class Board:
         else:
             cells[index] = Cell(token, confidence)
 
-    def draft(self, guesses: Guesses) -> Draft:
-        """The holes as text; masks show their guess where there is one."""
+    def mask_again(self, number: int, index: int) -> None:
+        """Takes back what was written there."""
+        self.cells[number][index] = Cell(self.vocabulary.specials.mask)
+
+    def draft(self, guesses: Guesses, *, lasting: bool = True) -> Draft:
+        """The holes as text; masks show their guess where there is one. What is written `lasting`
+        will not be taken back."""
+        lasting = lasting or self.done
         return Draft(
             self.step,
-            tuple(tuple(self.pieces(n, guesses)) for n in range(len(self.cells))),
+            tuple(tuple(self.pieces(n, guesses, lasting)) for n in range(len(self.cells))),
             final=self.done,
         )
 
-    def pieces(self, number: int, guesses: Guesses) -> Iterator[Piece]:
+    def pieces(self, number: int, guesses: Guesses, lasting: bool) -> Iterator[Piece]:
         specials = self.vocabulary.specials
         told: list[tuple[int, float, bool]] = []
         over = False  # once a mask is guessed to be past the end, so are the masks behind it
         for index, cell in enumerate(self.cells[number]):
             if cell.token != specials.mask:
-                told.append((cell.token, cell.confidence, True))
+                told.append((cell.token, cell.confidence, lasting or cell.given))
             elif (number, index) in guesses and not over:
                 token, confidence = guesses[number, index]
                 over = token == specials.delete

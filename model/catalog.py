@@ -12,14 +12,17 @@ from dataclasses import MISSING, dataclass, field, fields
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from model.canvas import ModelError
+from model.policy import Order
 
 DATA = Path(__file__).with_suffix(".toml")
 LAYOUTS = ("qwen2", "qwen3", "llada")  # whose names the weights carry
 LENGTHS = ("grow", "choose", "calibrated", "regressed", "power", "probe", "fixed")
-ORDERS = ("confidence", "entropy")
+ORDERS: tuple[Order, ...] = get_args(Order)
+Rule = Literal["one", "even", "p2"]
+RULES: tuple[Rule, ...] = get_args(Rule)
 WEIGHTS = ("bfloat16", "float32", "int8")  # what weights are held as
 
 Token = int | str  # an id, or the token's text where its id is only in the tokenizer's files
@@ -27,11 +30,19 @@ Token = int | str  # an id, or the token's text where its id is only in the toke
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the authors sample; temperature 0 is the likeliest token."""
+    """How the authors sample; temperature 0 is the likeliest token.
+
+    By `rule` one token is committed a step; or in `steps` a hole equal numbers, block after block
+    of so many tokens (LLaDA's schedule; 0: the hole is one); or by path planning in `steps`, which
+    masks again what has become unsure (P2).
+    """
 
     temperature: float = 0.0
     top_p: float = 1.0
-    order: str = "confidence"  # which mask is committed first: surest token, or least entropy
+    order: Order = "confidence"  # which mask is committed first: surest token, or least entropy
+    rule: Rule = "one"
+    steps: int = 0
+    block: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +52,8 @@ class Row:
     Special ids are written in full; `around` says whether `bos` and `eos` stand around what the
     network sees. `length` is "grow" where it has tokens to expand and delete; "choose" where a
     length must be chosen for it, or by which rule (`choosing`); "fixed" where it stays as it is.
-    `masks` is what a hole starts with, `limit` what it may grow to.
+    `masks` is what a hole starts with, `limit` what it may grow to, `budget` how often it may grow
+    by a mask, whatever was cut of it; 0: as often as its limit has tokens.
     """
 
     id: str
@@ -63,6 +75,7 @@ class Row:
     length: str = "choose"
     masks: int = 16
     limit: int = 128
+    budget: int = 0
     sampling: Sampling = field(default_factory=Sampling)
     weights: str = ""  # see `WEIGHTS`; empty: what the device multiplies fastest
     verified: str = "nothing"  # in a sentence: what, and how
@@ -166,12 +179,18 @@ def is_sampling(value: Any) -> bool:
         return False
     given: dict[str, Any] = dict(value)  # type: ignore[arg-type]
     numbers = [given.pop("temperature", 0.0), given.pop("top_p", 1.0)]
-    order = given.pop("order", ORDERS[0])
+    order, rule = given.pop("order", ORDERS[0]), given.pop("rule", RULES[0])
+    steps, block = given.pop("steps", 0), given.pop("block", 0)
     return (
         not given
         and order in ORDERS
         and all(type(number) in (int, float) and number >= 0 for number in numbers)
         and 0 < numbers[1] <= 1
+        and rule in RULES
+        and all(type(number) is int and number >= 0 for number in (steps, block))
+        and (steps > 0) == (rule != "one")
+        and (block == 0 or rule == "even")
+        and (order == ORDERS[0] or rule != "p2")
     )
 
 
@@ -208,9 +227,11 @@ KINDS: dict[str, Kind] = {
     "length": one_of(LENGTHS),
     "masks": COUNT,
     "limit": COUNT,
+    "budget": COUNT,
     "sampling": Kind(
-        is_sampling, "a table of temperature, top_p (above 0, at most 1) and order "
-        f"({' or '.join(ORDERS)})"
+        is_sampling, "a table of temperature, top_p (above 0, at most 1), order "
+        f"({' or '.join(ORDERS)}) and rule ({' or '.join(RULES)}), the latter two with steps, "
+        "even also with block; p2 has no order but confidence"
     ),
     "weights": one_of(WEIGHTS),
     "verified": TEXT,

@@ -22,7 +22,7 @@ from model import rules
 from model.board import Specials
 from model.policy import THRESHOLD, Policy
 
-NOTES = ("rows", "real", "holes", "one_line", "full", "known", "calm")
+NOTES = ("rows", "real", "holes", "one_line", "full", "known", "calm", "filled", "count")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,9 @@ class Asked:
     The tokens may be only those that are computed anew; `lengths` are those of the whole boards.
     Of a mask is noted: from which row of the flattened grid it is read; whether it is one, or
     padding; its hole; whether that is to stay one line; whether it may not grow; whether the
-    step before knew the mask (`known`), and found it as in the step before that (`calm`).
+    step before knew the mask (`known`), and found it as in the step before that (`calm`); whether
+    there is a token already, that may be taken back (`filled`); by a rule that goes by numbers, how
+    many of its hole are committed, or are masks afterwards (`count`).
     """
 
     tokens: Tensor  # (boards, length)
@@ -101,8 +103,9 @@ def decided(
     """What becomes of each mask, packed so that one copy brings it to the host: (5, boards, masks).
 
     In float64, which holds ids and probabilities exactly: its token, that token's probability,
-    whether it is committed, the mask of the same hole from which a committed delete cuts, whether
-    the mask is as it was a step before. `before` are the probabilities of that step, for KLASS.
+    whether it is committed, or stays if it is no mask, the mask of the same hole from which a
+    committed delete cuts, whether the mask is as it was a step before. `before` are the
+    probabilities of that step, for KLASS.
     """
     real = asked.real
     if policy.temperature > 0:
@@ -115,6 +118,7 @@ def decided(
     sure, score = confidence[:, None], order[:, None]
     mine = rules.together(asked.note("holes"), real)
     calm = torch.zeros_like(real)
+    written: tuple[Tensor, Tensor] | None = None  # by P2: tokens that are there, and that stay
     if policy.factor is not None:
         chosen = rules.by_factor(sure, policy.factor, mine)
     elif policy.entropy_bound is not None:
@@ -126,6 +130,13 @@ def decided(
         calm = asked.note("known").bool() & (rules.divergence(probabilities, before) < most)
         steady = calm & asked.note("calm").bool()
         chosen = rules.by_steadiness(sure, least, steady[:, None], score, mine)
+    elif policy.even is not None:
+        chosen = rules.by_schedule(asked.note("count")[..., None], score, mine)
+    elif policy.p2 is not None:
+        kept = rules.by_rank(asked.note("count")[..., None], sure, mine)
+        filled = asked.note("filled").bool()[:, None] & mine
+        written = filled, filled & kept
+        chosen, mine = kept & ~filled, mine & ~filled
     else:
         threshold = THRESHOLD if policy.threshold is None else policy.threshold
         chosen = rules.by_threshold(sure, threshold, score, mine)
@@ -139,6 +150,10 @@ def decided(
         surest = rules.first(score, chosen).to(torch.uint8).argmax(-1)
         share = probabilities[:, None, :, specials.delete]
         cut = rules.cut_at(share, surest, policy.cut, mine)
+    if written is not None:
+        # A new length is found for the tokens as they are: beside one, all of them stay.
+        alone = (chosen & is_length[:, None]).any(-1, keepdim=True)
+        chosen = chosen | written[0].where(alone, written[1])
     itself = chosen.diagonal(dim1=-2, dim2=-1)
     parts = (tokens, confidence, itself, cut, calm)
     return torch.stack([part.double() for part in parts])

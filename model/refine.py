@@ -17,6 +17,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from model import rules
 from model.board import Board, Guesses
 from model.canvas import Draft
 from model.commit import NOTES, Asked, Bans, allowed
@@ -82,7 +83,8 @@ def forward(
     pasts: list[Past],
 ) -> list[Draft]:
     """`step` for boards of which all are computed as a whole, or all but the `few` of holes."""
-    places = [board.masks(policy.block) for board in boards]
+    places = [places_of(board, policy) for board in boards]
+    counts = [counts_of(board, policy) for board in boards]
     shift = desk.network.shape.shift
     rows = [board.row for board in boards]
     some = [anew(board, shift) for board in boards] if few else [range(len(row)) for row in rows]
@@ -91,7 +93,7 @@ def forward(
     )
     width = desk.few_rows(max(map(len, some))) if few else length
     desk.make_room(batch, length, masks, policy)
-    asked = asked_of(boards, places, some, (batch, length, width, masks), shift, pasts)
+    asked = asked_of(boards, places, some, (batch, length, width, masks), shift, pasts, counts)
     if policy.temperature > 0:
         for i, (where, chance) in enumerate(zip(places, chances, strict=True)):
             asked.numbers[i, : len(where)] = torch.rand(len(where), generator=chance)
@@ -125,6 +127,34 @@ def forward(
     return drafts
 
 
+def places_of(board: Board, policy: Policy) -> list[Place]:
+    """What of the holes is judged at this step: masks, and for P2 what is written already."""
+    if policy.p2 is not None:
+        return board.written()
+    if policy.even is not None:
+        return board.masks_of_block(policy.block)
+    return board.masks(policy.block)
+
+
+def counts_of(board: Board, policy: Policy) -> list[int]:
+    """Of each hole the number that its rule goes by, 0 where it goes by none (`Asked.count`)."""
+    if policy.p2 is not None:
+        sizes = [sum(not cell.given for cell in cells) for cells in board.cells]
+        return [rules.planned(size, board.turn, policy.p2) for size in sizes]
+    counts = [0 for _ in board.cells]
+    if policy.even is not None:
+        for number, cells in enumerate(board.cells):
+            masked = list(board.masked(number))
+            if not masked:
+                continue
+            first = masked[0] // policy.block * policy.block
+            end = first + policy.block
+            size = sum(not cell.given for cell in cells[first:end])
+            steps = max(1, policy.even // -(-len(cells) // policy.block))
+            counts[number] = rules.scheduled(size, sum(i < end for i in masked), steps)
+    return counts
+
+
 def asked_of(
     boards: Sequence[Board],
     places: Sequence[Sequence[Place]],
@@ -132,10 +162,11 @@ def asked_of(
     sizes: tuple[int, int, int, int],
     shift: bool,
     pasts: Sequence[Past],
+    counts: Sequence[Sequence[int]],
 ) -> Asked:
     """The question of one step, on the host, padded to (boards, length, rows, masks).
 
-    Of each board only the positions `some` are computed.
+    Of each board only the positions `some` are computed; `counts` are those of its holes.
     """
     batch, length, width, masks = sizes
     # Padding boards are as long as can be: no row of them, and no other, is then without a key.
@@ -151,7 +182,9 @@ def asked_of(
             where[i] = torch.tensor([*positions, *padding])
             tokens[i] = torch.tensor(row)[where[i]]
         if mine:
-            notes[:, i, : len(mine)] = noted(board, mine, positions, i * width, shift, pasts[i])
+            notes[:, i, : len(mine)] = noted(
+                board, mine, positions, i * width, shift, pasts[i], counts[i]
+            )
     return Asked(tokens, lengths, notes, torch.zeros(batch, masks), where)
 
 
@@ -162,17 +195,19 @@ def noted(
     offset: int,
     shift: bool,
     past: Past,
+    counts: Sequence[int],
 ) -> Tensor:
     """What `Asked` notes of the masks of one board, (notes, masks)."""
-    holes = board.canvas.holes
+    holes, mask = board.canvas.holes, board.vocabulary.specials.mask
     full = [not board.may_expand(number) for number in range(len(holes))]
     row_of = {position: offset + number for number, position in enumerate(positions)}
     known = past.recall(board, places)
     return torch.tensor(
         [
             (row_of[max(position - shift, 0)], 1, hole, not holes[hole].multiline, full[hole],
-             i in known, i in known and past.calm[known[i]])
-            for i, (position, hole, _) in enumerate(places)
+             i in known, i in known and past.calm[known[i]],
+             board.cells[hole][index].token != mask, counts[hole])
+            for i, (position, hole, index) in enumerate(places)
         ],
         dtype=torch.long,
     ).T  # fmt: skip
@@ -187,8 +222,13 @@ def committed(
     tokens, sure, chosen, cut, _ = news
     ids = [int(token) for token in tokens]
     guesses = {(places[i][1], places[i][2]): (ids[i], sure[i]) for i in range(len(places))}
+    filled = [board.cells[hole][index].token != specials.mask for _, hole, index in places]
+    counts, changed = counts_of(board, policy), False
     for i, (_, hole, index) in enumerate(places):
-        if not chosen[i]:
+        changed |= filled[i] != bool(chosen[i])
+        if filled[i] and not chosen[i]:
+            board.mask_again(hole, index)
+        if filled[i] or not chosen[i]:
             continue
         if ids[i] == specials.delete and policy.cut is not None:
             index = places[int(cut[i])][2]
@@ -197,7 +237,13 @@ def committed(
         board.commit(hole, index, ids[i], sure[i])
         if ids[i] in (specials.expand, specials.delete):
             guesses = moved(guesses, hole, index, 1 if ids[i] == specials.expand else None)
-    return board.draft(guesses)
+    if policy.p2 is not None:
+        board.turn += 1
+        if not changed and policy.temperature == 0 and not policy.frozen:
+            # The same board would be told the same: on to where another number of masks is due.
+            while board.turn < policy.p2 and counts_of(board, policy) == counts:
+                board.turn += 1
+    return board.draft(guesses, lasting=policy.p2 is None)
 
 
 def moved(guesses: Guesses, hole: int, index: int, by: int | None) -> Guesses:
@@ -230,7 +276,8 @@ def forbid(board: Board, places: Sequence[Place], logits: Tensor, grow: float) -
     """Bans in place what a mask must not become; `logits` (masks, vocab) of one board."""
     vocabulary = board.vocabulary
     sizes = (1, len(board.row), len(board.row), len(places))
-    asked = asked_of([board], [places], [range(sizes[1])], sizes, False, [Past()])
+    none = [0 for _ in board.cells]
+    asked = asked_of([board], [places], [range(sizes[1])], sizes, False, [Past()], [none])
     bans = Bans.of(vocabulary.specials, vocabulary.newlines, logits.shape[-1], logits.device)
     here = replace(asked, notes=asked.notes.to(logits.device))
     logits[:] = allowed(logits[None], here, bans, vocabulary.specials, grow)[0]

@@ -61,6 +61,43 @@ def by_steadiness(
     return chosen.where(chosen.any(-1, keepdim=True), first(score, real))
 
 
+def by_schedule(count: Tensor, score: Tensor, real: Tensor) -> Tensor:
+    """The first by `score`, as many as `count` (…, 1) says: LLaDA (arXiv 2502.09992).
+
+    How many that are at each step is for the host to say (`rules.scheduled`).
+    """
+    order = score.where(real, -torch.inf).argsort(dim=-1, descending=True, stable=True)
+    number = torch.arange(order.shape[-1], device=order.device)
+    return back((number < count).expand_as(order), order) & real
+
+
+def scheduled(masks: int, left: int, steps: int) -> int:
+    """How many of a block's `masks` are committed where so many are `left` of them.
+
+    Each step has its equal share, the first ones one more where they do not come out even; where
+    there are more steps than masks, the last ones have none. Follows from what is left, as LLaDA
+    commits one at least as long as there is any.
+    """
+    share, odd = divmod(masks, steps)
+    return share + (masks - left < odd * (share + 1))
+
+
+def by_rank(count: Tensor, confidence: Tensor, real: Tensor) -> Tensor:
+    """All but the least sure, as many as `count` (…, 1) says: P2, path planning.
+
+    arXiv 2502.03540, as published for Open-dCoder. Of a mask it says that it is committed, of a
+    token that it stays; whatever is not chosen is, or becomes again, a mask.
+    """
+    order = confidence.where(real, torch.inf).argsort(dim=-1, stable=True)
+    number = torch.arange(order.shape[-1], device=order.device)
+    return back((number >= count).expand_as(order), order) & real
+
+
+def planned(cells: int, turn: int, steps: int) -> int:
+    """How many of a hole's `cells` are masks after the step number `turn`, from 0, of P2."""
+    return cells * max(0, steps - turn - 1) // steps
+
+
 def divergence(now: Tensor, before: Tensor) -> Tensor:
     """KL(now ‖ before) in nats over the last dimension, infinite where `before` ruled out a token.
 

@@ -74,21 +74,24 @@ def names_of(folder: Path, config: Mapping[str, Any]) -> list[str]:
 
 
 def start_of(row: Row) -> Start:
-    return Start(line=row.masks, block=row.masks, context=row.context - row.limit)
+    context = row.context - row.limit
+    return Start(line=row.masks, block=row.masks, context=context, budget=row.budget)
 
 
 def policy_of(row: Row, *, published: bool = False) -> Policy:
-    """How masks are committed: by our threshold, the likeliest tokens; or as the authors do it, one
-    mask a step with their sampling."""
-    ours = Policy(threshold=0.9, order=order_of(row), cut=None, grow=0.0, block=row.limit)
+    """How masks are committed: by our threshold, the likeliest tokens; or as the authors do it, by
+    their rule and sampling. What can take back what it wrote no threshold can replace: P2 is P2
+    either way, and only the likeliest tokens are ours."""
     taken = row.sampling
+    plain = Policy(order=taken.order, cut=None, grow=0.0, block=row.limit)
+    ours = replace(plain, p2=taken.steps) if taken.rule == "p2" else replace(plain, threshold=0.9)
     if not published:
         return ours
-    return replace(ours, threshold=1.0, temperature=taken.temperature, top_p=taken.top_p)
-
-
-def order_of(row: Row) -> Any:
-    return row.sampling.order  # one of the two that Policy knows: the catalog has seen to it
+    if taken.rule == "one":
+        ours = replace(ours, threshold=1.0)
+    elif taken.rule == "even":
+        ours = replace(plain, even=taken.steps, block=taken.block or row.limit)
+    return replace(ours, temperature=taken.temperature, top_p=taken.top_p)
 
 
 def card_of(folder: Path, row: Row) -> Card:

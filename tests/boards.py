@@ -86,7 +86,8 @@ rules = st.sampled_from(
         {"threshold": 0.1}, {"threshold": 0.5}, {"threshold": 0.9}, {"threshold": 1.0},
         {"threshold": 0.5, "order": "entropy"}, {"factor": 0.5}, {"factor": 3.0},
         {"entropy_bound": 0.0}, {"entropy_bound": 0.5}, {"klass": (0.3, 0.5)},
-        {"klass": (0.0, 1e9), "order": "entropy"},
+        {"klass": (0.0, 1e9), "order": "entropy"}, {"even": 1}, {"even": 4},
+        {"even": 9, "order": "entropy"},
     ]
 )  # fmt: skip
 policies = st.builds(
@@ -99,4 +100,13 @@ policies = st.builds(
     st.sampled_from([1, 3, 32]),
     st.sampled_from([0.0, 0.8]),
     st.sampled_from([1.0, 0.9]),
+)
+planning = st.builds(
+    lambda steps, cut, grow, temperature: Policy(
+        p2=steps, cut=cut, grow=grow, temperature=temperature
+    ),
+    st.sampled_from([1, 3, 8]),
+    st.sampled_from([None, 0.3]),
+    st.sampled_from([0.0, 0.5]),
+    st.sampled_from([0.0, 0.8]),
 )

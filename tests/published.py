@@ -313,6 +313,84 @@ def dreamon_loop(
         yield list(canvas)
 
 
+def p2_loop(
+    logits_of: Any,
+    prefix: Sequence[int],
+    suffix: Sequence[int],
+    mask: int,
+    *,
+    masks: int,
+    steps: int,
+    chance: torch.Generator,
+    temperature: float,
+    top_p: float,
+) -> Iterator[list[int]]:
+    """P2 as Open-dCoder's code samples by it: yields the whole canvas after each step.
+
+    At each step every place of the hole is guessed anew. The least sure of the guesses, fewer from
+    step to step, leave a mask, or make one again, where others leave the guess in a mask and what
+    is written as it is. Numbers are taken as in `dreamon_loop`; of equally sure places the leftmost
+    becomes the mask, where the published code leaves it open.
+    """
+    canvas = [*prefix, *[mask] * masks, *suffix]
+    hole = range(len(prefix), len(prefix) + masks)
+    for step in range(steps):
+        if mask not in canvas:
+            return
+        logits = logits_of(canvas)[list(hole)]
+        if temperature > 0:
+            logits = logits / temperature
+        if top_p < 1:
+            logits = nucleus(logits, top_p)
+        shares = torch.softmax(logits, dim=-1)
+        if temperature > 0:
+            numbers = torch.rand(masks, generator=chance)
+            guesses = [draw(share, number) for share, number in zip(shares, numbers, strict=True)]
+        else:
+            guesses = [int(share.argmax()) for share in shares]
+        sure = [float(share[guess]) for share, guess in zip(shares, guesses, strict=True)]
+        kappa = (step + 1) / steps
+        unsure = sorted(range(masks), key=lambda i: (sure[i], i))[: int(masks * (1 - kappa))]
+        for i, place in enumerate(hole):
+            if i in unsure:
+                canvas[place] = mask
+            elif canvas[place] == mask:
+                canvas[place] = guesses[i]
+        yield list(canvas)
+
+
+def llada_loop(
+    logits_of: Any,
+    prefix: Sequence[int],
+    suffix: Sequence[int],
+    mask: int,
+    *,
+    masks: int,
+    steps: int,
+    block: int,
+) -> Iterator[list[int]]:
+    """LLaDA's decoding at temperature 0, "low_confidence": yields the canvas after each step.
+
+    As in the published code blocks divide the hole, and the blocks the steps. What is behind the
+    block is never written, what is before it has been. Steps without a share write nothing.
+    """
+    canvas = [*prefix, *[mask] * masks, *suffix]
+    blocks = masks // block
+    assert masks % block == 0
+    assert steps % blocks == 0
+    for number in range(blocks):
+        end = len(prefix) + (number + 1) * block
+        base, over = divmod(block, steps // blocks)
+        for step in range(steps // blocks):
+            shares = torch.softmax(logits_of(canvas).double(), dim=-1)
+            confidence, guesses = shares.max(-1)
+            where = [i for i in range(end) if canvas[i] == mask]
+            where.sort(key=lambda i: (-float(confidence[i]), i))
+            for place in where[: base + (step < over)]:
+                canvas[place] = int(guesses[place])
+            yield list(canvas)
+
+
 def nucleus(logits: torch.Tensor, top_p: float) -> torch.Tensor:
     """Keeps the likeliest tokens up to the one with which their sum exceeds `top_p`."""
     ordered, order = torch.sort(logits, descending=True)

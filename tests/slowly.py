@@ -33,6 +33,10 @@ def slow_step(
 ) -> None:
     """`memories` are those of the holes by their numbers, none at first."""
     places = board.masks(policy.block)
+    if policy.even is not None:
+        places = [it for it in board.masks(1000) if it[2] < end_of_block(board, it[1], policy)]
+    if policy.p2 is not None:
+        places = board.written() if board.masks(1) else []
     if not places:
         return
     specials = board.vocabulary.specials
@@ -49,8 +53,21 @@ def slow_step(
         scores.append(sum(p * math.log(p + 1e-10) for p in row) if by_entropy else row[token])
     lengths = {specials.expand, specials.delete}
     all_chosen: list[int] = []
+    taken_back: list[int] = []
     for number in {hole for _, hole, _ in places}:
         mine = [i for i, (_, hole, _) in enumerate(places) if hole == number]
+        if policy.p2 is not None:
+            masks = len(mine) * max(0, policy.p2 - board.turn - 1) // policy.p2
+            lowest = sorted(mine, key=lambda i: (sure[i], i))[:masks]
+            filled = [i for i in mine if board.cells[number][places[i][2]].token != specials.mask]
+            chosen = [i for i in mine if i not in lowest and i not in filled]
+            back = [i for i in filled if i in lowest]
+            leader = max(chosen, key=lambda i: (scores[i], -i), default=None)
+            if leader is not None and tokens[leader] in lengths:
+                chosen, back = [leader], []
+            all_chosen += [i for i in chosen if i == leader or tokens[i] not in lengths]
+            taken_back += back
+            continue
         some = chosen_by(
             policy,
             [board.cells[number][places[i][2]] for i in mine],
@@ -58,6 +75,7 @@ def slow_step(
             [sure[i] for i in mine],
             max(range(len(mine)), key=lambda i: (scores[mine[i]], -i)),
             memories.setdefault(number, Memory()),
+            share_of(board, number, policy),
         )
         chosen = [mine[i] for i in some]
         leader = max(chosen, key=lambda i: (scores[i], -i))
@@ -73,9 +91,41 @@ def slow_step(
             index = next(
                 where
                 for j, (_, its, where) in enumerate(places)
-                if its == hole and (j == i or rows[j][specials.delete] >= policy.cut)
+                if its == hole
+                and board.cells[hole][where].token == specials.mask
+                and (j == i or rows[j][specials.delete] >= policy.cut)
             )
         board.commit(hole, index, tokens[i], sure[i])
+    for i in taken_back:
+        board.cells[places[i][1]][places[i][2]] = Cell(specials.mask)
+    if policy.p2 is not None:
+        board.turn += 1
+        if not (all_chosen or taken_back or policy.temperature):
+            sizes = [sum(not cell.given for cell in cells) for cells in board.cells]
+            due = [[n * (policy.p2 - t - 1) // policy.p2 for n in sizes] for t in range(policy.p2)]
+            while board.turn < policy.p2 and due[board.turn] == due[board.turn - 1]:
+                board.turn += 1
+
+
+def end_of_block(board: Board, hole: int, policy: Policy) -> int:
+    return (next(board.masked(hole)) // policy.block + 1) * policy.block
+
+
+def share_of(board: Board, hole: int, policy: Policy) -> int:
+    """By LLaDA's schedule: how many of a hole's masks are written at this step."""
+    if policy.even is None or not any(True for _ in board.masked(hole)):
+        return 0
+    cells, end = board.cells[hole], end_of_block(board, hole, policy)
+    blocks = math.ceil(len(cells) / policy.block)
+    steps = max(1, policy.even // blocks)
+    block = [cell for cell in cells[end - policy.block : end] if not cell.given]
+    shares = [len(block) // steps + (i < len(block) % steps) for i in range(steps)]
+    written = sum(cell.token != board.vocabulary.specials.mask for cell in block)
+    for share in shares:  # what was written before this step is that of whole steps, or of less
+        if written < share:
+            return share
+        written -= share
+    return 1
 
 
 def row_of(board: Board, logits: torch.Tensor, hole: int, policy: Policy) -> list[float]:
@@ -115,6 +165,7 @@ def chosen_by(
     sure: list[float],
     best: int,
     memory: Memory,
+    share: int,
 ) -> list[int]:
     """Of the masks of one hole those that its rule commits."""
     every = range(len(rows))
@@ -142,6 +193,10 @@ def chosen_by(
         memory.calm = {id(cell): it for cell, it in zip(cells, calm, strict=True)}
         memory.cells = list(cells)  # their ids stay theirs
         return [i for i in every if steady[i] and sure[i] >= least] or [best]
+    if policy.even is not None:
+        by_entropy = [sum(p * math.log(p + 1e-10) for p in row) for row in rows]
+        score = by_entropy if policy.order == "entropy" else sure
+        return sorted(every, key=lambda i: (-score[i], i))[:share]
     threshold = 0.9 if policy.threshold is None else policy.threshold
     return sorted({best, *(i for i in every if sure[i] > threshold)})
 

@@ -17,7 +17,7 @@ from model.network import Network  # noqa: E402
 from model.past import Past  # noqa: E402
 from model.policy import Policy  # noqa: E402
 from model.refine import refine, step  # noqa: E402
-from tests.boards import Letters, canvases, policies, random_network  # noqa: E402
+from tests.boards import Letters, canvases, planning, policies, random_network  # noqa: E402
 from tests.slowly import Memory, slow_step  # noqa: E402
 
 NETWORKS = [random_network(seed, shift=seed % 2 == 1) for seed in range(4)]
@@ -70,7 +70,7 @@ def same(some: Sequence[Draft], others: Sequence[Draft]) -> bool:
     return True
 
 
-@given(st.lists(canvases(), min_size=1, max_size=4), policies, st.sampled_from(NETWORKS))
+@given(st.lists(canvases(), min_size=1, max_size=4), policies | planning, st.sampled_from(NETWORKS))
 @settings(max_examples=80, deadline=None)
 def test_a_batch_is_stepped_as_one_would_write_it_down(
     many: list[Canvas], policy: Policy, network: Network
@@ -88,7 +88,7 @@ def test_a_batch_is_stepped_as_one_would_write_it_down(
         assert [board.budgets for board in fast] == [board.budgets for board in slow]
 
 
-@given(st.lists(canvases(), min_size=1, max_size=5), policies, st.sampled_from(NETWORKS))
+@given(st.lists(canvases(), min_size=1, max_size=5), policies | planning, st.sampled_from(NETWORKS))
 @settings(max_examples=40, deadline=None)
 def test_padded_to_few_shapes_the_drafts_are_those_of_each_board_alone(
     many: list[Canvas], policy: Policy, network: Network
@@ -176,7 +176,7 @@ def test_the_last_block_computes_the_masks_alone_where_shapes_need_not_be_few(sh
     assert rows == [[len("abcdefghijxyz") + 2 + 5, 5], [STEP, STEP]]
 
 
-@given(canvases(), policies, st.sampled_from(NETWORKS))
+@given(canvases(), policies | planning, st.sampled_from(NETWORKS))
 @settings(max_examples=40, deadline=None)
 def test_surroundings_refreshed_at_every_step_are_not_frozen(canvas, policy, network):
     desk = Replaying(network)

@@ -12,7 +12,7 @@ from model import Canvas, Hole  # noqa: E402
 from model.board import Board, Cell, Start  # noqa: E402
 from model.policy import Policy  # noqa: E402
 from model.refine import refine, step  # noqa: E402
-from tests.boards import SPECIALS, Letters, canvases, policies, random_network  # noqa: E402
+from tests.boards import SPECIALS, Letters, canvases, planning, policies, random_network  # noqa: E402
 
 NETWORKS = [random_network(seed) for seed in range(4)]
 START = Start(line=5, block=9, context=32)
@@ -22,13 +22,14 @@ def fixed_part(board: Board) -> list[list[int]]:
     return [list(text) for text in board.texts]
 
 
-@given(canvases(), policies, st.sampled_from(NETWORKS), st.integers(0, 3))
-@settings(max_examples=300, deadline=None)
+@given(canvases(), policies | planning, st.sampled_from(NETWORKS), st.integers(0, 3))
+@settings(max_examples=400, deadline=None)
 def test_fixed_tokens_stay_holes_keep_their_limit_and_the_loop_ends(canvas, policy, network, seed):
     board = Board(canvas, Letters(), START, seed)
     fixed = fixed_part(board)
     numbers = range(len(canvas.holes))
     most = 1 + max(len(list(board.masked(n))) + 2 * board.budgets[n] for n in numbers)
+    most += policy.p2 or 0
     last = None
     for number, draft in enumerate(refine(network, board, policy), 1):
         assert fixed_part(board) == fixed
@@ -136,6 +137,42 @@ def test_a_short_suffix_leaves_its_room_to_the_prefix():
     )
     assert len(board.texts[0]) == 17
     assert board.texts[1] == [*Letters().encode("ab"), SPECIALS.eos]
+
+
+@given(canvases(), planning, st.sampled_from(NETWORKS), st.integers(0, 3))
+@settings(max_examples=150, deadline=None)
+def test_what_path_planning_may_take_back_is_not_told_as_settled(canvas, policy, network, seed):
+    board = Board(canvas, Letters(), START, seed)
+    given = [[cell for cell in cells if cell.given] for cells in board.cells]
+    for draft in refine(network, board, policy):
+        assert given == [[cell for cell in cells if cell.given] for cells in board.cells]
+        for pieces, kept in zip(draft.holes, given, strict=True):
+            assert draft.final or sum(piece.settled for piece in pieces) <= len(kept)
+
+
+def test_path_planning_masks_again_what_has_become_unsure():
+    canvas = Canvas(("abc", "xyz"), (Hole(0, 0, limit=12),))
+    taken_back = 0
+    for seed in range(20):
+        board = Board(canvas, Letters(), Start(line=12, block=12, context=32))
+        written: list[Cell] = []
+        for _ in refine(random_network(seed), board, Policy(p2=12, cut=None)):
+            taken_back += len([it for it in written if it not in board.cells[0]])
+            written = [cell for cell in board.cells[0] if cell.token != SPECIALS.mask]
+    assert taken_back > 0
+
+
+def test_blocks_of_a_schedule_stand_still():
+    board = Board(
+        Canvas(("a", "b"), (Hole(0, 0, multiline=True, limit=9),)),
+        Letters(),
+        Start(line=2, block=9, context=20),
+    )
+    board.commit(0, 1, 7, 0.9)
+    assert [index for _, _, index in board.masks_of_block(4)] == [0, 2, 3]
+    for index in (0, 2, 3):
+        board.commit(0, index, 7, 0.9)
+    assert [index for _, _, index in board.masks_of_block(4)] == [4, 5, 6, 7]
 
 
 def test_a_long_hole_is_worked_on_block_by_block():

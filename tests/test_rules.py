@@ -13,6 +13,8 @@ from model.policy import Policy  # noqa: E402
 from model.rules import (  # noqa: E402
     by_entropy,
     by_factor,
+    by_rank,
+    by_schedule,
     by_steadiness,
     by_threshold,
     certainty,
@@ -20,9 +22,11 @@ from model.rules import (  # noqa: E402
     divergence,
     drawn,
     length_alone,
+    planned,
+    scheduled,
     within_top_p,
 )
-from tests.boards import SPECIALS, VOCABULARY, policies  # noqa: E402
+from tests.boards import SPECIALS, VOCABULARY, planning, policies  # noqa: E402
 
 shares = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=40)
 entropies = st.lists(st.floats(0, 12, width=32), min_size=1, max_size=40)
@@ -103,6 +107,57 @@ def test_klass_commits_the_steady_that_are_sure_or_else_the_first(
         assert chosen.tolist() == both.tolist()
     else:
         assert torch.nonzero(chosen).flatten().tolist() == [int(confidence.argmax())]
+
+
+@settings(deadline=None)
+@given(shares, st.data())
+def test_a_schedule_commits_so_many_and_none_is_less_sure_than_one_that_waits(
+    values: list[float], data: st.DataObject
+):
+    score = torch.tensor(values)
+    count = data.draw(st.integers(0, len(values)))
+    chosen = by_schedule(torch.tensor([count]), score, every(score))
+    assert int(chosen.sum()) == count
+    assert (
+        score[chosen].sort(descending=True).values.tolist() == sorted(score.tolist())[::-1][:count]
+    )
+
+
+@given(st.integers(1, 128), st.integers(1, 200))
+def test_a_schedule_gives_each_step_its_equal_share_and_the_first_ones_what_is_over(
+    masks: int, steps: int
+):
+    left, counts = masks, list[int]()
+    while left:
+        counts.append(scheduled(masks, left, steps))
+        assert counts[-1] > 0
+        left -= counts[-1]
+    assert sum(counts) == masks
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] - counts[-1] <= 1
+    assert len(counts) == min(steps, masks)
+
+
+@settings(deadline=None)
+@given(shares, st.data())
+def test_path_planning_leaves_the_least_sure_masked_and_of_equals_the_leftmost(
+    values: list[float], data: st.DataObject
+):
+    confidence = torch.tensor(values)
+    count = data.draw(st.integers(0, len(values)))
+    kept = by_rank(torch.tensor([count]), confidence, every(confidence))
+    lowest = sorted(range(len(values)), key=lambda i: (confidence[i], i))[:count]
+    assert [i for i in range(len(values)) if not kept[i]] == sorted(lowest)
+
+
+@given(st.integers(1, 128), st.sampled_from([16, 64, 512]))
+def test_path_planning_s_plan_falls_as_published_to_nothing(cells: int, steps: int):
+    """The published one is rounded in float32, which is exact at the published numbers of steps."""
+    plan = [planned(cells, turn, steps) for turn in range(steps)]
+    shares = torch.tensor([1.0 - (turn + 1) / steps for turn in range(steps)])
+    assert plan == (torch.tensor(float(cells)) * shares).floor().long().tolist()
+    assert plan == sorted(plan, reverse=True)
+    assert plan[-1] == planned(cells, steps + 5, steps) == 0
 
 
 @settings(deadline=None)
@@ -208,6 +263,8 @@ def test_many_boards_padded_are_as_each_alone(rows: list[list[float]], data: st.
             by_factor(values, 0.8, real),
             by_entropy(1 - values, 0.4, real),
             by_steadiness(values, 0.6, marks, values, real),
+            by_schedule(torch.tensor([2]), values, real),
+            by_rank(torch.tensor([1]), values, real),
             length_alone(chosen, marks, values),
             torch.arange(values.shape[-1]) == cut[..., None],
         ]
@@ -222,7 +279,9 @@ def test_many_boards_padded_are_as_each_alone(rows: list[list[float]], data: st.
 
 
 @settings(deadline=None, max_examples=200)
-@given(st.lists(st.integers(1, 5), min_size=1, max_size=4), policies, st.integers(0, 10**6))
+@given(
+    st.lists(st.integers(1, 5), min_size=1, max_size=4), policies | planning, st.integers(0, 10**6)
+)
 def test_each_hole_is_decided_as_if_it_were_alone(sizes: list[int], policy: Policy, seed: int):
     masks, chance = sum(sizes) + 2, torch.Generator().manual_seed(seed)
     logits, before = 4 * torch.randn(2, 1, masks, VOCABULARY, generator=chance)
@@ -231,6 +290,8 @@ def test_each_hole_is_decided_as_if_it_were_alone(sizes: list[int], policy: Poli
     notes[NOTES.index("real")] = torch.arange(masks) < sum(sizes)
     holes = [hole for hole, size in enumerate(sizes) for _ in range(size)]
     notes[NOTES.index("holes")] = torch.tensor([*holes, 0, 0])
+    counts = [1 + seed % size for size in sizes] if policy.even else [seed % 3 for _ in sizes]
+    notes[NOTES.index("count")] = torch.tensor([*(counts[hole] for hole in holes), 0, 0])
     numbers = torch.rand(1, masks, generator=chance)
 
     def decision(some: slice) -> torch.Tensor:
@@ -243,7 +304,9 @@ def test_each_hole_is_decided_as_if_it_were_alone(sizes: list[int], policy: Poli
         mine = slice(begin, begin + size)
         alone = decision(mine)
         committed = alone[2].bool()
-        assert committed.any()
+        if policy.p2 is not None:  # what is there already and stays cuts nothing
+            committed &= notes[NOTES.index("filled"), :, mine] == 0
+        assert committed.any() or policy.p2 is not None
         alone[3] += begin  # the number of the mask from which a delete cuts
         assert torch.equal(together[..., mine][[0, 1, 2, 4]], alone[[0, 1, 2, 4]])
         assert torch.equal(together[3, :, mine][committed], alone[3][committed])
@@ -258,6 +321,8 @@ def test_a_board_without_masks_commits_nothing():
         by_factor(values, 1.0, none),
         by_entropy(values, 9.0, none),
         by_steadiness(values, 0.5, ~none, values, none),
+        by_schedule(torch.tensor([1]), values, none),
+        by_rank(torch.tensor([0]), values, none),
         length_alone(none, ~none, values),
     ):
         assert not chosen.any()
@@ -273,6 +338,10 @@ def test_a_board_without_masks_commits_nothing():
         ({"entropy_bound": -0.1}, "entropy_bound is -0.1"),
         ({"klass": (0.9,)}, "klass is"),
         ({"klass": (0.9, 0.0)}, "klass is"),
+        ({"p2": 0}, "p2 is 0, but must be at least 1 step"),
+        ({"even": 0}, "even is 0, but must be at least 1 step"),
+        ({"p2": 64, "threshold": 0.9}, "threshold and p2 are different rules"),
+        ({"order": "entropy", "p2": 64}, "an order of their own"),
         ({"order": "left"}, "order is 'left', but must be 'confidence' or 'entropy'"),
         ({"order": "entropy", "factor": 1.0}, "an order of their own"),
         ({"temperature": -1.0}, "temperature is -1.0"),
