@@ -129,9 +129,11 @@ class Body(nn.Module):
         else:
             turn = (cos[where][:, None], sin[where][:, None])  # (batch, 1, rows, width)
         for number, block in enumerate(self.layers):
-            mine = None if kept is None else kept[number]
-            asking = wanted if number == len(self.layers) - 1 else None
-            hidden = block(hidden, turn, seen, mine, where, asking)
+            last = number == len(self.layers) - 1
+            around = Around(
+                turn, seen, None if kept is None else kept[number], where, wanted if last else None
+            )
+            hidden = block(hidden, around)
         out: Tensor = self.norm(hidden)
         return out
 
@@ -147,6 +149,20 @@ class Body(nn.Module):
         return self.turns(length, device, dtype)
 
 
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What a block has to know of a pass besides the states of the tokens that come.
+
+    `kept` is its own part of what `Body.forward` is given, and `wanted` is None but in the last.
+    """
+
+    turn: tuple[Tensor, Tensor]  # cosines and sines of those tokens' positions
+    seen: Tensor | None  # (batch, 1, 1, length): which keys are real, None: all of them
+    kept: Tensor | None  # (2, batch, kv heads, length, head width)
+    where: Tensor | None  # (batch, rows)
+    wanted: Tensor | None  # (batch, few)
+
+
 class Block(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -155,18 +171,9 @@ class Block(nn.Module):
         self.post_attention_layernorm = RMSNorm(shape.dim, shape.eps)
         self.mlp = SwiGLU(shape)
 
-    def forward(
-        self,
-        hidden: Tensor,
-        turn: tuple[Tensor, Tensor],
-        seen: Tensor | None,
-        kept: Tensor | None,
-        where: Tensor | None,
-        wanted: Tensor | None,
-    ) -> Tensor:
-        normed = self.input_layernorm(hidden)
-        mixed = self.self_attn(normed, turn, seen, kept, where, wanted)
-        hidden = picked(hidden, wanted) + mixed
+    def forward(self, hidden: Tensor, around: Around) -> Tensor:
+        mixed = self.self_attn(self.input_layernorm(hidden), around)
+        hidden = picked(hidden, around.wanted) + mixed
         out: Tensor = hidden + self.mlp(self.post_attention_layernorm(hidden))
         return out
 
@@ -183,27 +190,19 @@ class Attention(nn.Module):
         self.q_norm = RMSNorm(width, shape.eps) if shape.qk_norm else nn.Identity()
         self.k_norm = RMSNorm(width, shape.eps) if shape.qk_norm else nn.Identity()
 
-    def forward(
-        self,
-        hidden: Tensor,
-        turn: tuple[Tensor, Tensor],
-        seen: Tensor | None,
-        kept: Tensor | None,
-        where: Tensor | None,
-        wanted: Tensor | None,
-    ) -> Tensor:
+    def forward(self, hidden: Tensor, around: Around) -> Tensor:
         def heads(projected: Tensor) -> Tensor:  # (batch, length, h·w) to (batch, h, length, w)
             return projected.unflatten(-1, (-1, self.shape.head_width)).transpose(1, 2)
 
-        asking = picked(hidden, wanted)
-        their_turn = (picked(turn[0], wanted), picked(turn[1], wanted))
+        wanted, (cos, sin) = around.wanted, around.turn
+        asking, their_turn = picked(hidden, wanted), (picked(cos, wanted), picked(sin, wanted))
         q = rotate(self.q_norm(heads(self.q_proj(asking))), their_turn)
-        k = rotate(self.k_norm(heads(self.k_proj(hidden))), turn)
+        k = rotate(self.k_norm(heads(self.k_proj(hidden))), around.turn)
         v = heads(self.v_proj(hidden))
-        if kept is not None:
-            k, v = remembered(kept, k, v, where)
+        if around.kept is not None:
+            k, v = remembered(around.kept, k, v, around.where)
         causal = self.shape.causal  # padding is on the right, where no real token looks then
-        mixed = attended(q, k, v, None if causal else seen, causal)
+        mixed = attended(q, k, v, None if causal else around.seen, causal)
         out: Tensor = self.o_proj(mixed.transpose(1, 2).flatten(2))
         return out
 
@@ -262,7 +261,8 @@ class SwiGLU(nn.Module):
 
 
 class RMSNorm(nn.Module):
-    """Normalised in float32 whatever the dtype, then cast, then scaled: Qwen2's order."""
+    """Normalised in float32 whatever the dtype, then cast, then scaled: Qwen2's order. So torch's
+    own norm is not given the weights, which it would scale by before it casts."""
 
     def __init__(self, dim: int, eps: float) -> None:
         super().__init__()
@@ -270,9 +270,7 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, hidden: Tensor) -> Tensor:
-        exact = hidden.float()
-        exact = exact * torch.rsqrt(exact.square().mean(-1, keepdim=True) + self.eps)
-        return self.weight * exact.to(hidden.dtype)
+        return self.weight * functional.rms_norm(hidden, self.weight.shape, eps=self.eps)
 
 
 def rotation(
