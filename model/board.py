@@ -119,6 +119,20 @@ class Board:
         ]
         return board
 
+    def stretched(self, masks: Sequence[int]) -> Board:
+        """A copy of which each hole ends with so many masks, behind what is written of it. A hole
+        of which something was given stays as it is."""
+        board, mask = copy.copy(self), self.vocabulary.specials.mask
+        board.budgets = list(self.budgets)
+        board.cells = [
+            [copy.copy(cell) for cell in cells]
+            if any(cell.given for cell in cells)
+            else [copy.copy(cell) for cell in cells if cell.token != mask]
+            + [Cell(mask) for _ in range(count)]
+            for cells, count in zip(self.cells, masks, strict=True)
+        ]
+        return board
+
     @property
     def row(self) -> list[int]:
         """All tokens, left to right."""

@@ -2,7 +2,8 @@
 
 A chooser looks at a fresh board and says of each hole which numbers of masks are worth decoding;
 `trial` decodes the best few. The grid of lengths is asked in one batched forward, one board a
-length, and judged by one of three published rules. Knows ids and logits, no text and no network.
+length, and judged by one of three published rules. LR-DLLM goes on asking while it writes:
+`regression` and `adjusted`. Knows ids and logits, no text and no network.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -23,6 +24,7 @@ from torch import Tensor
 from model.board import Board, Specials
 
 GRID = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+POWERS = (1, 2, 4, 8, 16, 32, 64, 128)  # LR-DLLM's
 Place = tuple[int, int, int]  # position in the row, hole, index in the hole
 
 # Rows of ids, and in each the places asked for; for each row its logits there, (places, vocab). All
@@ -89,14 +91,19 @@ def powered(exponent: float = 0.1) -> Rule:
 def regressed(grid: Sequence[Glance]) -> Score:
     """LR-DLLM, stage 1 (arXiv 2602.07546): what is left of the order when its trend over the
     logarithm of the length is taken away; the trend is that of this very hole."""
+    slope = slope_of(grid)
+    return lambda glance: glance.order - slope * math.log(glance.length)
+
+
+def slope_of(grid: Sequence[Glance]) -> float:
+    """Of the line through the orders over the logarithms of the lengths, by least squares."""
     if len(grid) < 2:
-        return lambda glance: glance.order
+        return 0.0
     logs = [math.log(glance.length) for glance in grid]
     mean, level = sum(logs) / len(grid), sum(glance.order for glance in grid) / len(grid)
     spread = sum((log - mean) ** 2 for log in logs)
     together = sum((log - mean) * (it.order - level) for log, it in zip(logs, grid, strict=True))
-    slope = together / spread
-    return lambda glance: glance.order - slope * math.log(glance.length)
+    return together / spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,19 +163,92 @@ def glances_at(board: Board, look: Look, lengths: Sequence[Sequence[int]]) -> li
     # A hole with fewer lengths than another waits at its last one; `in_hole` says which to read.
     some = [list(mine) or [len(cells)] for mine, cells in zip(lengths, board.cells, strict=True)]
     boards = [board.resized([mine[min(i, len(mine) - 1)] for mine in some]) for i in range(count)]
-    places = [it.masks(max(map(len, it.cells))) for it in boards]
     found: list[list[Glance]] = [[] for _ in lengths]
-    for i, logits in enumerate(look([it.row for it in boards], places)):
+    for i, glances in enumerate(seen_on(boards, look)):
+        for hole, mine in enumerate(lengths):
+            glance = glances[hole]
+            if i < len(mine) and glance is not None:
+                found[hole].append(glance)
+    return found
+
+
+@torch.inference_mode()
+def seen_on(boards: Sequence[Board], look: Look) -> list[list[Glance | None]]:
+    """Of each board what one forward over all of them says of each hole; None if it has no mask."""
+    places = [it.masks(max(map(len, it.cells))) for it in boards]
+    found: list[list[Glance | None]] = []
+    for board, mine, logits in zip(
+        boards, places, look([it.row for it in boards], places), strict=True
+    ):
         logs = text_only(logits, board.vocabulary.specials).log_softmax(-1)
         sure = logs.max(-1).values.exp().cpu()
         order = (logs.exp() * logs.clamp_min(-1e4)).sum(-1).cpu()  # 0 · -inf is no number
-        holes = torch.tensor([hole for _, hole, _ in places[i]])
-        for hole, mine in enumerate(lengths):
+        holes = torch.tensor([hole for _, hole, _ in mine])
+        glances: list[Glance | None] = []
+        for hole in range(len(board.cells)):
             at = holes == hole
-            if i < len(mine) and at.any():
-                means = float(sure[at].mean()), float(order[at].mean())
-                found[hole].append(Glance(mine[i], *means))
+            means = float(sure[at].mean()), float(order[at].mean())
+            glances.append(Glance(int(at.sum()), *means) if at.any() else None)
+        found.append(glances)
     return found
+
+
+def regression(board: Board, look: Look) -> tuple[Board, list[Score]]:
+    """LR-DLLM, stage 1, as a loop of its own begins: the board with the best of its own grid of
+    lengths, and of each hole the score by which `adjusted` goes on."""
+    holes = zip(board.canvas.holes, board.open, strict=True)
+    tried = [within(POWERS, hole.limit) if free else [] for hole, free in holes]
+    grids = glances_at(board, look, tried)
+    scores = [regressed(grid) for grid in grids]
+    best = [
+        ranked((it.length, score(it)) for it in grid)[0].length if grid else len(cells)
+        for grid, score, cells in zip(grids, scores, board.cells, strict=True)
+    ]
+    return board.resized(best), scores
+
+
+def adjusted(board: Board, look: Look, scores: Sequence[Score]) -> Board:
+    """LR-DLLM, stage 2: the board with the length that is due before its next token is written.
+
+    Of each hole one mask fewer and one more are held against as many as there are, by the trend of
+    the first look, and the better taken until neither is. Written is from the left, which is
+    for the caller: one token a call. There is no code of the authors'; this is how others have read
+    the paper (arXiv 2602.07546). A hole of which something was given stays as long as it is.
+    """
+    holes = range(len(board.cells))
+    masks = [len(list(board.masked(hole))) for hole in holes]
+    moves = [masks[hole] > 0 and not any(it.given for it in board.cells[hole]) for hole in holes]
+    room = [
+        hole.limit - len(cells) + count
+        for hole, cells, count in zip(board.canvas.holes, board.cells, masks, strict=True)
+    ]
+    known: list[dict[int, float]] = [{} for _ in holes]
+    while True:
+        near = [
+            [it for it in (masks[hole] - 1, masks[hole], masks[hole] + 1) if 1 <= it <= room[hole]]
+            if moves[hole]
+            else []
+            for hole in holes
+        ]
+        asked = [[it for it in near[hole] if it not in known[hole]] for hole in holes]
+        boards = [
+            board.stretched([asked[h][i] if i < len(asked[h]) else masks[h] for h in holes])
+            for i in range(max(map(len, asked)))
+        ]
+        for glances in seen_on(boards, look) if boards else ():
+            for hole, glance in enumerate(glances):
+                if glance is not None:
+                    known[hole].setdefault(glance.length, scores[hole](glance))
+        # The shorter of two alike, but none that is no better than what there is.
+        best = [
+            min(near[hole], key=lambda it: (-known[hole][it], it != masks[hole], it))
+            if near[hole]
+            else masks[hole]
+            for hole in holes
+        ]
+        if best == masks:
+            return board.stretched(masks) if any(moves) else board
+        masks = best
 
 
 def text_only(logits: Tensor, specials: Specials) -> Tensor:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,21 +17,24 @@ from model import Canvas, Hole, ModelError  # noqa: E402
 from model.board import Board, Start  # noqa: E402
 from model.calibrate import Seen, fitted_curve, fitted_trust, seen_by  # noqa: E402
 from model.choosing import choosing_from  # noqa: E402
+from model.commit import probabilities_of  # noqa: E402
 from model.evidence import Blend, Candidates, Evidence  # noqa: E402
 from model.length import (  # noqa: E402
     GRID,
     Curve,
     Grid,
     Ranked,
+    adjusted,
     best_together,
     calibrated,
     glances_at,
     powered,
     regressed,
+    regression,
 )
 from model.policy import Policy  # noqa: E402
 from model.proposals import Proposal  # noqa: E402
-from model.refine import hole_logits  # noqa: E402
+from model.refine import hole_logits, step  # noqa: E402
 from model.trial import Choosing, Trust, begun, scores_of, tried  # noqa: E402
 from tests.alphabet import Alphabet, Fixed  # noqa: E402
 from tests.boards import random_network  # noqa: E402
@@ -106,6 +111,99 @@ def test_what_is_only_re_noised_keeps_its_length():
     board = Board(Canvas(("abcde", "klm"), (hole,)), Fixed(), START)
     assert Grid(calibrated(Curve()))(board, look_of(Alphabet())) == [[Ranked(5, 0.0)]]
     assert board.resized([9]).row == board.row
+
+
+LEFTMOST = Policy(threshold=1.0, block=1, cut=None, grow=0.0)
+
+
+def told_by_regression(board: Board, network, policy: Policy, seed: int = 0) -> Board:
+    """The board that LR-DLLM's loop ends with."""
+    board, scores = regression(board, look_of(network))
+    chance = torch.Generator().manual_seed(seed)
+    while not board.done:
+        board = adjusted(board, look_of(network), scores)
+        step(network, [board], policy, [chance], [None])
+    return board
+
+
+def lr_dllm(network, before: list[int], after: list[int], limit: int, policy: Policy) -> list[int]:
+    """LR-DLLM for one hole as others have read the paper, one row at a time; its tokens."""
+    never, chance = [0, 1, 2, 3, 4, 5], torch.Generator().manual_seed(0)
+    written: list[int] = []
+
+    def logits(length: int) -> torch.Tensor:
+        row = before + written + [3] * length + after
+        first = len(before) + len(written)
+        with torch.no_grad():
+            found = network(torch.tensor([row]))[0, first : first + length]
+        found[:, never] = -torch.inf
+        return found
+
+    def order(length: int) -> float:
+        rows = logits(length).softmax(-1).tolist()
+        return sum(p * math.log(p) for row in rows for p in row if p) / length
+
+    grid = [it for it in (1, 2, 4, 8, 16, 32, 64, 128) if it < limit] + [limit]
+    orders = {it: order(it) for it in grid}
+    slope = statistics.linear_regression([math.log(it) for it in grid], list(orders.values())).slope
+
+    def score(length: int) -> float:
+        return order(length) - slope * math.log(length)
+
+    length = max(grid, key=lambda it: (orders[it] - slope * math.log(it), -it))
+    while length:
+        while True:
+            near = [
+                it for it in (length - 1, length, length + 1) if 1 <= it <= limit - len(written)
+            ]
+            best = max(near, key=lambda it: (score(it), -it))
+            if score(best) <= score(length):
+                break
+            length = best
+        shares = probabilities_of(logits(length)[:1], policy)[0]
+        if policy.temperature:
+            number = float(torch.rand(1, generator=chance))
+            written.append(next(i for i, it in enumerate(shares.cumsum(0).tolist()) if it > number))
+        else:
+            written.append(int(shares.argmax()))
+        length -= 1
+    return written
+
+
+@pytest.mark.parametrize("policy", [LEFTMOST, replace(LEFTMOST, temperature=0.2, top_p=0.9)])
+def test_regression_that_goes_on_while_it_writes_is_as_told_token_for_token(policy):
+    sizes: list[tuple[int, int]] = []
+    for seed in range(12):
+        network = random_network(seed, shift=seed % 2 == 1).double()
+        hole = Hole(0, 0, multiline=True, limit=20)
+        before, after = "abcdefghij"[: 3 + seed % 5], "zyxw"[: seed % 4]
+        board = Board(Canvas((before, after), (hole,)), Fixed(), START)
+        first, _ = regression(board, look_of(network))
+        ended = told_by_regression(board, network, policy)
+        wanted = lr_dllm(network, board.texts[0], board.texts[1], 20, policy)
+        assert [cell.token for cell in ended.cells[0]] == wanted
+        sizes.append((len(first.cells[0]), len(wanted)))
+    # The comparison says something only if lengths were changed on the way, both ways.
+    assert any(now < then for then, now in sizes)
+    assert any(now > then for then, now in sizes)
+
+
+def test_regression_finds_lengths_between_those_it_looked_at_first():
+    network = Alphabet()
+    board = told_by_regression(board_without("cde", "jklmnop"), network, LEFTMOST)
+    texts = ["".join(Fixed().pieces([it.token for it in cells])) for cells in board.cells]
+    assert texts == ["cde", "jklmnop"]
+
+
+def test_regression_leaves_a_hole_that_is_only_re_noised_as_long_as_it_is():
+    hole = Hole(0, 0, former="fghij", strength=0.4, limit=20)
+    board = Board(Canvas(("abcde", "klm"), (hole,)), Fixed(), START)
+    where = [cell.token == 3 for cell in board.cells[0]]
+    begun_, scores = regression(board, look_of(Alphabet()))
+    again = adjusted(begun_, look_of(Alphabet()), scores)
+    assert [cell.token == 3 for cell in again.cells[0]] == where
+    ended = told_by_regression(board, Alphabet(), LEFTMOST)
+    assert "".join(Fixed().pieces([it.token for it in ended.cells[0]])) == "fghij"
 
 
 def test_choices_for_several_holes_are_the_best_sums():

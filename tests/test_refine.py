@@ -168,9 +168,9 @@ def test_blocks_of_a_schedule_stand_still():
         Letters(),
         Start(line=2, block=9, context=20),
     )
-    board.commit(0, 1, 7, 0.9)
-    assert [index for _, _, index in board.masks_of_block(4)] == [0, 2, 3]
-    for index in (0, 2, 3):
+    board.commit(0, 0, 7, 0.9)
+    assert [index for _, _, index in board.masks_of_block(4)] == [1, 2, 3]
+    for index in (1, 2, 3):
         board.commit(0, index, 7, 0.9)
     assert [index for _, _, index in board.masks_of_block(4)] == [4, 5, 6, 7]
 
