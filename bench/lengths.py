@@ -11,8 +11,10 @@ as they do when it ships. Adds a table to bench/RESULTS.md and draws bench/out/l
 with `--dry` the table is only printed.
 
 "First choice" is the length that came first, decoded alone; after it three lengths were decoded
-together and weighed. Methods take turns hole by hole, so a drifting machine slows all alike; the
-time is that of choosing, stepping and weighing, counting not included.
+together and weighed. LR-DLLM as published goes on from its first choice, writes from the left and
+looks at the length anew before each token: there the first choice is what stage 1 chose, and the
+text the one it ends with. Methods take turns hole by hole, so a drifting machine slows all alike;
+the time is that of choosing, stepping and weighing, counting not included.
 """
 
 # pyright: reportUnknownMemberType=false
@@ -30,6 +32,7 @@ from pathlib import Path
 from statistics import fmean, median
 
 import matplotlib as mpl
+import torch
 from matplotlib.figure import Figure
 from record import ROOT, append
 from rich.console import Console
@@ -39,25 +42,38 @@ sys.path.insert(0, str(ROOT))
 
 from infill.evaluate import similarity_of
 from infill.suite import Task, tasks_in
-from model import Canvas, Hole
+from model import Canvas, Draft, Hole
 from model.board import Board, Specials, Vocabulary
 from model.calibrate import curve_for, demos_from
 from model.engine import Engine
 from model.evidence import Evidence
 from model.folder import load_folder
-from model.length import Curve, Grid, calibrated, powered, regressed
+from model.graphs import Desk
+from model.length import (
+    Curve,
+    Grid,
+    Look,
+    adjusted,
+    calibrated,
+    powered,
+    regressed,
+    regression,
+)
 from model.load import folder_of
 from model.policy import Policy
 from model.probe import Probing, probe_in
-from model.refine import hole_logits
+from model.refine import hole_logits, step
 from model.trial import Choosing, begun, tried
 
 LIMIT = 48
 DEMOS = 100
 SHORT, MIDDLE = 4, 9  # tokens: up to so many a hole is short, of middle length
 ALONE = Policy(threshold=0.9)  # of a network without counts
+LEFTMOST = Policy(threshold=1.0, block=1, temperature=0.2, top_p=0.9, cut=None, grow=0.0)  # LR-DLLM
+LIKELIEST = replace(LEFTMOST, temperature=0.0, top_p=1.0)
 
-Begin = Callable[[Board, int], tuple[Board, Choosing | None]]  # a fresh board, what is missing
+# From a fresh board and what is missing; how its length is chosen, `LEFTMOST` for LR-DLLM's loop.
+Begin = Callable[[Board, int], tuple[Board, Choosing | Policy | None]]
 
 
 class Fixed:
@@ -157,6 +173,8 @@ def methods_for(
         "always 16 masks": lambda board, _: (board.resized([16]), None),
         "as many masks as are missing": lambda board, gold: (board.resized([gold]), None),
         **chosen,
+        "LR-DLLM, both stages, sampled": lambda board, _: (board, LEFTMOST),
+        "LR-DLLM, both stages, likeliest tokens": lambda board, _: (board, LIKELIEST),
         SHIPPED: lambda board, _: (board, None),
     }
 
@@ -175,6 +193,15 @@ def outcome(
     look = partial(hole_logits, network)
     began = time.perf_counter()
     board, how = begin(board, gold)
+    if isinstance(how, Policy):
+        first_length, draft = written_from_the_left(engine, board, how, look, counted)
+        ms = (time.perf_counter() - began) * 1000
+        watch.remove()
+        length = len(board.vocabulary.encode(draft.texts[0]))
+        return Outcome(
+            gold, length, draft.texts[0], wanted, first_length, draft.texts[0], len(sizes),
+            sum(sizes), ms,
+        )  # fmt: skip
     trial = begun(board, how, look, evidence=partial(again, counted) if counted else None)
     *_, draft = tried(network, trial, engine.policy if counted else ALONE)
     ms = (time.perf_counter() - began) * 1000
@@ -185,6 +212,21 @@ def outcome(
         gold, len(ended.board.cells[0]), draft.texts[0], wanted, len(first.board.cells[0]),
         first.told.texts[0], len(sizes), sum(sizes), ms,
     )  # fmt: skip
+
+
+def written_from_the_left(
+    engine: Engine, board: Board, policy: Policy, look: Look, counted: Evidence | None
+) -> tuple[int, Draft]:
+    """LR-DLLM's loop: what stage 1 chose, and the last draft."""
+    evidence = again(counted, board) if counted else None
+    chance, desk = torch.Generator().manual_seed(0), Desk(engine.network, board.vocabulary)
+    board, scores = regression(board, look)
+    first_length = len(board.cells[0])
+    while True:
+        board = adjusted(board, look, scores)
+        (draft,) = step(engine.network, [board], policy, [chance], [evidence], None, desk)
+        if draft.final:
+            return first_length, draft
 
 
 def again(counted: Evidence, board: Board) -> Evidence:

@@ -49,6 +49,8 @@ RULES: dict[str, dict[str, Policy]] = {
     "factor": {str(it): Policy(factor=it) for it in (0.5, 1.0, 2.0)},
     "entropy bound": {str(it): Policy(entropy_bound=it) for it in (0.1, 0.5, 2.0)},
     "KLASS": {str(it): Policy(klass=it) for it in ((0.9, 0.01), (0.8, 0.001), (0.5, 0.05))},
+    "LLaDA, steps": {str(it): Policy(even=it) for it in (16, 8, 4)},
+    "P2, steps": {str(it): Policy(p2=it) for it in (64, 16, 8)},
 }
 POLICIES = {f"{rule} {it}".strip(): p for rule, some in RULES.items() for it, p in some.items()}
 Case = tuple[str, str, str]  # before, after, what was there
