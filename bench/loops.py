@@ -37,6 +37,7 @@ from model.engine import Engine
 from model.evidence import Evidence
 from model.folder import load_folder
 from model.load import folder_of
+from model.network import picked
 from model.policy import Policy
 from model.refine import refine
 
@@ -70,11 +71,19 @@ class Remembering(torch.nn.Module):
         self.body = body
         self.states: dict[tuple[int, ...], torch.Tensor] = {}
 
-    def forward(self, tokens: torch.Tensor, *rest: None) -> torch.Tensor:
+    def forward(
+        self,
+        tokens: torch.Tensor,
+        lengths: None,
+        kept: None,
+        where: None,
+        wanted: torch.Tensor,
+    ) -> torch.Tensor:
         key = tuple(tokens.flatten().tolist())
         if key not in self.states:
-            self.states[key] = self.body(tokens, *rest)
-        return self.states[key]
+            self.states[key] = self.body(tokens, lengths, kept, where)
+        # Rules ask for different rows of the same board.
+        return picked(self.states[key], wanted)
 
 
 Tallies = dict[str, dict[str, Tally]]  # by whether with counts, then by policy

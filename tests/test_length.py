@@ -196,15 +196,16 @@ def test_regression_finds_lengths_between_those_it_looked_at_first():
 
 
 def test_regression_leaves_a_hole_that_is_only_re_noised_as_long_as_it_is():
-    hole = Hole(0, 0, former="fghij", strength=0.4, limit=20)
-    board = Board(Canvas(("abcde", "klm"), (hole,)), Fixed(), START, seed=3)
+    holes = Hole(0, 0, former="fghij", strength=0.4, limit=20), Hole(0, 0)
+    board = Board(Canvas(("abcde", "klmno", "stuvw"), holes), Fixed(), START, seed=3)
     where = [cell.token == 3 for cell in board.cells[0]]
     assert where != sorted(where)  # not all masks at the end, where others would be put
     begun_, scores = regression(board, look_of(Alphabet()))
     again = adjusted(begun_, look_of(Alphabet()), scores)
     assert [cell.token == 3 for cell in again.cells[0]] == where
     ended = told_by_regression(board, Alphabet(), LEFTMOST)
-    assert "".join(Fixed().pieces([it.token for it in ended.cells[0]])) == "fghij"
+    texts = ["".join(Fixed().pieces([it.token for it in cells])) for cells in ended.cells]
+    assert texts == ["fghij", "pqr"]
 
 
 def test_choices_for_several_holes_are_the_best_sums():
