@@ -18,7 +18,9 @@ FAR = 100_000  # characters on each side in which top-level definitions are look
 NEAREST = 1_000  # characters of the hole's own line on each side
 BUILT_IN = frozenset(dir(builtins)) | KEYWORDS | {"self", "cls", "__file__", "__name__", "__doc__"}
 
-FLUSH = re.compile(r"\n(?=[^\s#)\]}\"'])")  # where a top-level statement begins, mostly
+# Where no string or bracket is open, one may hope.
+OPENING = re.compile(r"\n(?=[ \t]*(?:(?:async +)?def +\w+ *[(\[]|class +\w+ *[(\[:]|@\w))")
+STAR = re.compile(r"^[ \t]*from[ \t]+[\w.]+[ \t]+import[ \t]*\*", re.MULTILINE)
 TOP_LEVEL = re.compile(r"^(?:async +)?(?:def +|class +)?([^\W\d]\w*)[ \t]*[(=:]", re.MULTILINE)
 HEADS = {"async", "class", "def", "elif", "else", "except", "finally", "for", "if", "try", "with"}
 LEAVES = re.compile(r"(?:return|raise|break|continue)\b")
@@ -33,6 +35,7 @@ class Surroundings:
 
     bound: frozenset[str]
     missing: frozenset[str]
+    starred: bool  # whether a star import may have bound any name
     used_after: frozenset[str]
     next_indent: int  # of the next statement in the same definition, -1 where there is none
     line: tuple[str, str]  # what stands on the hole's line on each side
@@ -56,7 +59,7 @@ def surroundings_of(text: str, start: int, end: int) -> Surroundings:
     begun = before.rfind("\n") + 1
     line = before[begun:][-NEAREST:], after.partition("\n")[0][:NEAREST]
     reader = Reader()
-    bound = {*BUILT_IN, *far_off(text, start, end)}
+    bound = {*BUILT_IN, *far_off(text, start - len(before), end)}
     last = Statement(0)
     for last in reader.statements(before[:begun]):
         bound |= last.known
@@ -78,7 +81,9 @@ def surroundings_of(text: str, start: int, end: int) -> Surroundings:
             bound |= statement.binds
     next_indent = rest[own].indent if own < len(rest) else -1
     used = frozenset(name for statement in rest for name in statement.uses)
-    return Surroundings(frozenset(bound), unbound_in(rest, bound), used, next_indent, line, state)
+    starred = STAR.search(text) is not None
+    missing = frozenset[str]() if starred else unbound_in(rest, bound)
+    return Surroundings(frozenset(bound), missing, starred, used, next_indent, line, state)
 
 
 def sense_of(fill: str, indent: int, around: Surroundings) -> Sense:
@@ -95,7 +100,7 @@ def sense_of(fill: str, indent: int, around: Surroundings) -> Sense:
     binds = bool(missing & known & words)
     leaves = LEAVES.match(fill.lstrip()) is not None and not left.strip()
     return Sense(
-        unknown=len((used & words) - known - around.bound),
+        unknown=0 if around.starred else len((used & words) - known - around.bound),
         binds_missing=int(binds),
         leaves_missing=int(bool(missing) and not binds),
         unused=len((plainly & words) - around.used_after),
@@ -107,15 +112,16 @@ def above(text: str, end: int) -> str:
     """The text before the hole, from a place where no string or bracket is likely to be open."""
     start = max(0, end - NEARBY)
     before = text[start:end]
-    flush = FLUSH.search(before) if start else None
-    return plain(before[flush.end() :] if flush else before)
+    opening = OPENING.search(before) if start else None
+    return plain(before[opening.end() :] if opening else before)
 
 
 def far_off(text: str, start: int, end: int) -> set[str]:
-    """The names of the file's head and of definitions that are too far away to be read closely."""
-    names = set(TOP_LEVEL.findall(text, max(0, start - FAR), max(0, start - NEARBY)))
+    """The names of the file's head and of definitions that are too far away to be read closely:
+    those before `start`, and those well after `end`."""
+    names = set(TOP_LEVEL.findall(text, max(0, start - FAR), max(0, start)))
     names.update(TOP_LEVEL.findall(text, end + NEARBY, end + FAR))
-    for statement in Reader().statements(plain(text[: HEAD if start > NEARBY else 0])):
+    for statement in Reader().statements(plain(text[: HEAD if start > 0 else 0])):
         names |= statement.binds
     return names
 

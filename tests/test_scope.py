@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from io import StringIO
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from infill.binding import Reader, State
-from infill.scope import BUILT_IN, Sense, Surroundings, sense_of, surroundings_of
+from infill.scope import BUILT_IN, NEARBY, Sense, Surroundings, sense_of, surroundings_of
 from tests.strategies import texts
 
 CURSOR = "‸"
@@ -221,6 +222,19 @@ def test_comments_and_docstrings_change_nothing(lines: list[str], data: st.DataO
     notes = st.sampled_from(("", "# v = u\n", '"""Says: t = s."""\n', "'''q'\n\"p\" r\n'''\n"))
     noted = (data.draw(notes) + line + data.draw(remarks) + "\n" for line in lines)
     assert names("".join(noted)) == names("\n".join(lines) + "\n")
+
+
+def test_a_star_import_may_bind_any_name() -> None:
+    assert around("from a import *\n‸\nb(c)\n").missing == set()
+    assert sense("from a import *\n‸\n", "b(c)").unknown == 0
+    assert sense("from a import d\n‸\n", "b(c)").unknown == 2
+
+
+def test_a_docstring_far_above_is_not_read_as_code() -> None:
+    method = '    def g(self):\n        """Says that this is it."""\n        return self\n\n'
+    source = "class A:\n" + method * (NEARBY // len(method) + 9)
+    for at in (match.end() for match in re.finditer("return self\n", source)):
+        assert surroundings_of(source, at, at).missing == set()
 
 
 @settings(deadline=None)
