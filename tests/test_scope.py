@@ -231,8 +231,9 @@ def test_a_star_import_may_bind_any_name() -> None:
 
 
 def test_a_docstring_far_above_is_not_read_as_code() -> None:
-    method = '    def g(self):\n        """Says that this is it."""\n        return self\n\n'
-    source = "class A:\n" + method * (NEARBY // len(method) + 9)
+    method = '    def g(self):\n        """Says {}this is it."""\n        return self\n\n'
+    source = "class A:\n" + "".join(method.format("that " * (i % 9)) for i in range(400))
+    assert len(source) > NEARBY
     for at in (match.end() for match in re.finditer("return self\n", source)):
         assert surroundings_of(source, at, at).missing == set()
 
