@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from io import StringIO
 
@@ -232,7 +233,9 @@ def test_a_star_import_may_bind_any_name() -> None:
 
 def test_a_docstring_far_above_is_not_read_as_code() -> None:
     method = '    def g(self):\n        """Says {}this is it."""\n        return self\n\n'
-    source = "class A:\n" + "".join(method.format("that " * (i % 9)) for i in range(400))
+    lengths = random.Random(0)
+    words = ("that " * lengths.randrange(9) for _ in range(400))
+    source = "class A:\n" + "".join(method.format(it) for it in words)
     assert len(source) > NEARBY
     for at in (match.end() for match in re.finditer("return self\n", source)):
         assert surroundings_of(source, at, at).missing == set()
