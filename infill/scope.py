@@ -55,7 +55,7 @@ class Sense:
 
 def surroundings_of(text: str, start: int, end: int) -> Surroundings:
     """`start` and `end` are the hole's, in code points."""
-    before, after = above(text, start), plain(text[end : end + NEARBY])
+    before, after = above(text, start), below(text, end)
     begun = before.rfind("\n") + 1
     line = before[begun:][-NEAREST:], after.partition("\n")[0][:NEAREST]
     reader = Reader()
@@ -114,6 +114,13 @@ def above(text: str, end: int) -> str:
     before = text[start:end]
     opening = OPENING.search(before) if start else None
     return plain(before[opening.end() :] if opening else before)
+
+
+def below(text: str, start: int) -> str:
+    """The text after the hole, to the end of a line."""
+    after = text[start : start + NEARBY]
+    whole = after.rpartition("\n")[0] if start + NEARBY < len(text) else ""
+    return plain(whole or after)
 
 
 def far_off(text: str, start: int, end: int) -> set[str]:
