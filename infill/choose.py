@@ -34,27 +34,27 @@ class Weights:
     none being right that is a `Doubt`. In the order of `Sense`, `Standing`, `Likeness`, `Retold`
     and `Doubt`; fitted on held-out code by `bench/choice.py`."""
 
-    trust: float = 0.80
-    unknown: float = -1.19
-    binds_missing: float = 1.49
-    leaves_missing: float = -0.32
-    unused: float = -0.71
-    cuts_off: float = -0.52
-    uses_waiting: float = 2.07
-    leaves_waiting: float = -0.49
-    falls: float = -1.87
-    copies: float = 0.71
+    trust: float = 0.74
+    unknown: float = -1.23
+    binds_missing: float = 1.63
+    leaves_missing: float = -0.01
+    unused: float = -0.74
+    cuts_off: float = -0.43
+    uses_waiting: float = 2.25
+    leaves_waiting: float = -0.67
+    falls: float = -1.98
+    copies: float = 0.97
     like: float = 0.47
-    beside: float = 0.80
-    again: float = -0.55
-    familiar: float = 0.78
-    length: float = 0.24
+    beside: float = 0.90
+    again: float = -0.62
+    familiar: float = 0.77
+    length: float = 0.08
     words: float = -0.21
-    retold: float = -1.77
-    for_missing: float = -0.98
-    none: float = -1.07
-    begun: float = -1.64
-    spread: float = 1.25
+    retold: float = -1.38
+    for_missing: float = -1.32
+    none: float = -1.30
+    begun: float = -1.69
+    spread: float = 1.38
 
     def of(self, weighed: Weighed) -> float:
         return math.exp(sum(w * f for w, f in zip(values_of(self), weighed.features, strict=True)))

@@ -33,7 +33,8 @@ class Definition:
         if len(whole) > LARGE:
             return False
         indented = "if 1:\n" if whole[0] in " \t" else ""
-        return refused_at(indented + whole, "", 0, 0) is not None
+        start = len(indented + self.above)
+        return refused_at(indented + whole, "", start, start + len(line)) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,26 @@ def test_a_statement_of_a_large_file_is_read_like_the_whole(at: int, fill: str) 
     assert (found is None) == (refused_at(small, statement, gap, gap + len(fill)) is None)
 
 
+@pytest.mark.parametrize(
+    ("source", "fill", "refused"),
+    [
+        ("if a:\n    ‸\n", "return b", True),
+        ("def f():\n    ‸\n", "return b", False),
+        ("class A:\n    ‸\n", "yield b", True),
+        ("if a:\n    ‸\n", "break", True),
+        ("for a in b:\n    ‸\n", "break", False),
+        ("def f():\n    ‸\n", "await b", True),
+        ("‸\n", "await b", False),  # as in a notebook
+        ("return\n‸\n", "break", False),  # the file was not read before, either
+    ],
+)
+def test_what_leaves_nothing_is_refused(source: str, fill: str, refused: bool) -> None:
+    at, before = source.index("‸"), source.replace("‸", "")
+    before = before.replace("    \n", "    0\n")  # a body may not be empty
+    filled = source.replace("‸", fill)
+    assert (refused_at(filled, before, at, at + len(fill)) is not None) is refused
+
+
 def mended(source: str, fill: str, script: Script | str) -> tuple[Repaired, Scripted]:
     document, hole = hole_in(source)
     texts = (document.text[: hole.start], document.text[hole.end :])
