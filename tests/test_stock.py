@@ -165,7 +165,18 @@ def tiny(folder: Path, kind: Kind, writes: tuple[int, ...] = ()) -> tuple[Path, 
     network.model.rotary_emb.inv_freq.copy_(theta**-steps)
     network.float().double()  # what is written is read as float32
     write_checkpoint(folder, kind, network)
+    for layer in network.model.layers:
+        layer.input_layernorm = exact_norm(layer.input_layernorm)
+        layer.post_attention_layernorm = exact_norm(layer.post_attention_layernorm)
+    network.model.norm = exact_norm(network.model.norm)
     return folder, kind, network
+
+
+def exact_norm(published: Any) -> torch.nn.RMSNorm:
+    """transformers' own rounds to float32 on the way, whatever it is asked in."""
+    norm = torch.nn.RMSNorm(len(published.weight), eps=published.variance_epsilon)
+    norm.weight = published.weight
+    return norm.requires_grad_(False)
 
 
 # How much it likes to grow, to cut, and one token of text, of which it is then sure.
