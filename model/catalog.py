@@ -23,7 +23,7 @@ LENGTHS = ("grow", "choose", "calibrated", "regressed", "power", "probe", "fixed
 ORDERS: tuple[Order, ...] = get_args(Order)
 Rule = Literal["one", "even", "p2"]
 RULES: tuple[Rule, ...] = get_args(Rule)
-WEIGHTS = ("bfloat16", "float32", "int8")  # what weights are held as
+WEIGHTS = ("bfloat16", "float32", "int8", "float8")  # what weights are held as
 
 Token = int | str  # an id, or the token's text where its id is only in the tokenizer's files
 

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from model.network import Shape
 
 BOARDS = 8  # the most that are stepped at once
-WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2, "float8_e4m3fn": 1, "int8": 1}  # bytes
-SHORT = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "float8_e4m3fn": "fp8"}
+WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}  # bytes
+NARROW = ("int8", "float8")  # what matrices of blocks may be held as, in one byte
+SHORT = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "float8": "fp8"}
 # A CUDA context is no longer among the free bytes when one asks for them. What cuBLAS takes for its
 # workspaces, and the allocator by rounding up, is: a guess, to be replaced by a measured one.
 OVERHEAD = 300_000_000
@@ -82,14 +83,17 @@ def plan_for(
 
     every = parameters_of(shape) if shape else row.bytes // 2
     weights = every * width
-    # As int8, scales aside, of which there is one an output; one matrix is widened at a time.
+    # In one byte, scales aside, of which there is one an output. One matrix is widened at a time,
+    # but where a GPU multiplies float8 as it is: its inputs are copied then, which the gated
+    # layer's rows have room for.
     rounded = matrices_of(shape) if shape else max(every - 2 * widths[0] * widths[2], 0)
     saved = rounded * (width - 1)
     widened = widths[0] * widths[1] * width
     smaller = weights - saved + widened + working(1)
-    if row.weights == "int8":
-        weights, overhead = weights - saved, overhead + widened
-        kind, smaller = "int8", None
+    if row.weights in NARROW:
+        if row.weights == "int8" or not where.startswith("cuda"):
+            overhead += widened
+        weights, kind, smaller = weights - saved, row.weights, None
     return Plan(
         name=row.id.rpartition("/")[2],
         device=where,
@@ -109,7 +113,7 @@ def check(plan: Plan, rows: Iterable[Row] | None = None) -> None:
         return
     free = plan.free or 0
     others = known() if rows is None else rows
-    computed = "bfloat16" if plan.dtype == "int8" else plan.dtype
+    computed = "bfloat16" if plan.dtype in NARROW else plan.dtype
     plans = [plan_for(row, None, plan.device, computed, free=free) for row in others]
     choices = [f"{p.name} ({gb(p.needed)})" for p in plans if p.fits][:3]
     if plan.smaller is not None and plan.smaller <= free:
@@ -124,7 +128,7 @@ def check(plan: Plan, rows: Iterable[Row] | None = None) -> None:
 
 
 def matrices_of(shape: Shape) -> int:
-    """Of those, the ones in linear layers of blocks, which may be held as int8."""
+    """Of those, the ones in linear layers of blocks, which may be held in a byte."""
     queries, pairs = shape.heads * shape.head_width, 2 * shape.kv_heads * shape.head_width
     return shape.layers * shape.dim * (2 * queries + pairs + 3 * shape.ff)
 

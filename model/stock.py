@@ -140,14 +140,15 @@ def load_stock(
         from model.engine import Engine
         from model.network import Shape
         from model.precision import has_bfloat16
-        from model.quantise import weight_bytes
+        from model.quantise import KINDS, check_kind, weight_bytes
         from model.threads import one_thread
         from model.vocabularies import tokens_from
     except ImportError as error:
         raise lacking(error) from error
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    int8 = row.weights == "int8"
-    dtype = dtype or ("" if int8 else row.weights)
+    narrow = row.weights if row.weights in KINDS else ""
+    check_kind(narrow, device)
+    dtype = dtype or ("" if narrow else row.weights)
     number_format = getattr(torch, dtype or ("bfloat16" if has_bfloat16(device) else "float32"))
     stored = weights.stored_in(folder)
     head = weights.their_name(weights.HEAD, layout) in stored
@@ -166,7 +167,7 @@ def load_stock(
     try:
         with one_thread():
             network = weights.network_from(
-                folder, stored, shape, layout, device=device, dtype=number_format, int8=int8,
+                folder, stored, shape, layout, device=device, dtype=number_format, narrow=narrow,
                 on_bytes=on_bytes,
             )  # fmt: skip
     except (torch.OutOfMemoryError, MemoryError) as error:
@@ -177,7 +178,7 @@ def load_stock(
     grows = row.length == "grow"
     choosing = None if grows else choosing_from(folder, network, row.length)
     size = weight_bytes(network)
-    held = "int8" if int8 else str(number_format).removeprefix("torch.")
+    held = narrow or str(number_format).removeprefix("torch.")
     logger.info(
         "%s: %.2f GB of weights as %s on %s after %.1f s; this process had at most %.2f GB of host "
         "memory", row.id, size / 1e9, held, device,

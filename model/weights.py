@@ -25,7 +25,7 @@ from torch import Tensor
 
 from model.canvas import ModelError
 from model.network import Network, Shape
-from model.quantise import Int8Linear, quantised, rounded
+from model.quantise import NarrowLinear, quantised
 
 OnBytes = Callable[[int, int], None]  # read, of so many
 
@@ -75,13 +75,13 @@ def network_from(
     *,
     device: str,
     dtype: torch.dtype,
-    int8: bool = False,
+    narrow: str = "",
     on_bytes: OnBytes | None = None,
 ) -> Network:
     """The network with the folder's weights, of which `stored_in` told what is there.
 
-    With `int8` each matrix of a block is rounded on the host (`quantise`), so what is large never
-    reaches the device, and on the host there is one such matrix at a time.
+    With `narrow`, "int8" or "float8", each matrix of a block is rounded on the host (`quantise`):
+    what is large never reaches the device, and on the host there is one such matrix at a time.
 
     Raises `ModelError` for anything that does not fit.
     """
@@ -95,16 +95,17 @@ def network_from(
         for name, parameter in network.named_parameters()
     }
     check(folder, stored, {name: size for name, (_, size) in wanted.items()}, spare=head)
-    if int8:
-        network = quantised(network)
+    if narrow:
+        network = quantised(network, narrow)
     whole = sum(stored[name].bytes for name in wanted)
     weights: dict[str, Tensor] = {}
     done = 0
     for theirs, (ours, _) in sorted(wanted.items(), key=lambda it: str(stored[it[0]].path)):
         at, _, kind = ours.rpartition(".")
-        if kind == "weight" and isinstance(network.get_submodule(at), Int8Linear):
-            whole_numbers, scale = rounded(read(stored[theirs], theirs, "cpu", dtype), dtype)
-            weights[ours], weights[f"{at}.scale"] = whole_numbers.to(device), scale.to(device)
+        layer = network.get_submodule(at)
+        if kind == "weight" and isinstance(layer, NarrowLinear):
+            short, scale = layer.rounded(read(stored[theirs], theirs, "cpu", dtype), dtype)
+            weights[ours], weights[f"{at}.scale"] = short.to(device), scale.to(device)
         else:
             weights[ours] = read(stored[theirs], theirs, device, dtype)
         done += stored[theirs].bytes
