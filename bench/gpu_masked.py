@@ -28,13 +28,13 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from model import Canvas, Hole
+from model import Canvas, Hole, ModelError
 from model.board import Board, Specials, Start
 from model.graphs import Desk
 from model.network import Network, Shape
 from model.past import Past
 from model.policy import Policy
-from model.quantise import quantised, weight_bytes
+from model.quantise import KINDS, check_kind, quantised, weight_bytes
 from model.refine import step
 
 DREAMON = Shape(
@@ -124,14 +124,11 @@ def measured(shape: Shape, device: str, repeats: int, counts: Sequence[int]) -> 
     lines += ["", *table(batches(fast, repeats, counts))]
     lines += ["", *table(frozen(network, vocabulary, device, repeats))]
     lines += ["", *table(padded(fast, repeats))]
-    lines += ["", f"Peak: {peak(device)} so far; then with int8 weights:", ""]
+    lines += ["", f"Peak: {peak(device)} so far; then with weights of one byte:", ""]
     fast.forget()
     plain.forget()
-    quantised(network)
-    small = Desk(network, vocabulary, buckets=True, capture=device == "cuda")
-    fills = of_boards(small, POLICY, 1, repeats)
-    rows = [{"weights": f"int8, {weight_bytes(network) / 1e9:.2f} GB", **times(fills)}]
-    return [*lines, *table(rows)]
+    del network, fast, plain
+    return [*lines, *table(narrow(shape, device, repeats))]
 
 
 def random_network(shape: Shape, device: str) -> Network:
@@ -310,6 +307,21 @@ def frozen(
                 "fill ms": round(HOLE * sum(fills.steps) / len(fills.steps), 1),
                 "same tokens": f"{same - LENGTH + HOLE} of {HOLE}",
             }
+
+
+def narrow(shape: Shape, device: str, repeats: int) -> Iterator[dict[str, object]]:
+    """A network of its own for each kind, and a copy of none."""
+    for kind in KINDS:
+        try:
+            check_kind(kind, device)
+        except ModelError as error:
+            yield {"weights": f"{kind}: {error}", "fill ms": "–", "step ms": "–"}
+            continue
+        network = quantised(random_network(shape, device), kind)
+        desk = Desk(network, Numbers(shape.vocab), buckets=True, capture=device == "cuda")
+        with forgotten(desk):
+            fills = of_boards(desk, POLICY, 1, repeats)
+            yield {"weights": f"{kind}, {weight_bytes(network) / 1e9:.2f} GB", **times(fills)}
 
 
 @contextmanager

@@ -17,7 +17,7 @@ def test_the_benchmark_for_a_gpu_runs_through_in_small():
     command = [sys.executable, str(bench), "--dry"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    for row in ("transformers, eager", "ours, without graphs", "every 4 steps", "int8"):
+    for row in ("transformers, eager", "ours, without graphs", "every 4 steps", "int8", "float8"):
         assert row in done.stdout
     if not torch.cuda.is_available():
         refused = subprocess.run(command[:2], capture_output=True, text=True, timeout=300)
