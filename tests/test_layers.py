@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
+from importlib import metadata
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -60,6 +64,25 @@ def test_each_library_is_known_where_it_belongs_and_nowhere_else(file: Path) -> 
         if (name == library or name.startswith(f"{library}_")) and not file.is_relative_to(owner)
     ]
     assert strangers == []
+
+
+def test_what_is_imported_is_asked_for_by_name() -> None:
+    """What only comes along with another package may stay away with its next version."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    declared = {normal(re.split(r"[<>=\[;]", each)[0]) for each in wanted}
+    ours = {*LAYERS, "infill_lsp", *sys.stdlib_module_names}
+    from_others = {name for file in FILES for name in imports_of(file)} - ours
+    brought = metadata.packages_distributions()
+    undeclared = [
+        name for name in sorted(from_others)
+        if not declared.intersection(map(normal, brought.get(name, [name])))
+    ]  # fmt: skip
+    assert undeclared == []
+
+
+def normal(name: str) -> str:
+    return name.strip().casefold().replace("_", "-")
 
 
 def test_nobody_imports_relatively() -> None:
