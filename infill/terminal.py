@@ -12,9 +12,12 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.text import Text
 
 from infill.settings import Settings
-from model import Denoiser
+from model import Denoiser, ModelError
+from model.auto import AUTO
+from model.fallback import load_or_bundled
 from model.load import load
 
 
@@ -24,14 +27,34 @@ def console() -> Console:
 
 @contextmanager
 def loaded(settings: Settings, to: Console) -> Generator[Denoiser]:
-    """The model of the settings, closed at the end. Raises `ModelError`."""
+    """The model of the settings, closed at the end. Raises `ModelError`.
+
+    What was named is what is loaded, or nothing; where "auto" chose what cannot be loaded, the
+    bundled model takes its place, as in an editor, and both are told.
+    """
+
+    def say(sentence: str) -> None:
+        to.print(Text(sentence), soft_wrap=True)
+
     with to.status("loading the model") as status:
-        denoiser = load(
-            settings.model,
-            seed=settings.seed,
-            keys=settings.model_keys,
-            on_progress=lambda what, share: status.update(f"{what} ({share:.0%})"),
-        )
+
+        def report(what: str, share: float) -> None:
+            status.update(f"{what} ({share:.0%})")
+
+        if settings.model == AUTO:
+            outcome = load_or_bundled(
+                load, AUTO, keys=settings.model_keys, seed=settings.seed,
+                on_progress=report, on_choice=say,
+            )  # fmt: skip
+            if outcome.denoiser is None:
+                raise ModelError(outcome.failure or f"no model was loaded for {AUTO!r}")
+            if outcome.failure:
+                say(outcome.failure)
+            denoiser = outcome.denoiser
+        else:
+            denoiser = load(
+                settings.model, seed=settings.seed, keys=settings.model_keys, on_progress=report
+            )
     try:
         yield denoiser
     finally:

@@ -22,12 +22,13 @@ from pygls.lsp.server import LanguageServer
 from infill.settings import Settings, settings_from
 from lsp import convert
 from lsp.greeting import COMMANDS, Greeting, version
-from lsp.loading import Load, Wanted
+from lsp.loading import Wanted
 from lsp.progress import Bar
 from lsp.session import Question, Session
 from lsp.stdio import Output
 from lsp.wire import Message, Wire, strict_converter
 from model import ModelError
+from model.fallback import Load
 from model.load import load as load_model
 
 logger = logging.getLogger(__name__)
@@ -124,7 +125,12 @@ class Server(LanguageServer):
         def report(message: str, share: float) -> None:  # called in the loader's thread
             loop.call_soon_threadsafe(bar.report, message, share)
 
-        failure = await self.session.use_model(report)
+        def chosen(sentence: str) -> None:
+            """For the editor's log, which stays; a popup at each start would be in the way."""
+            said = types.LogMessageParams(types.MessageType.Info, f"infill-lsp: {sentence}")
+            loop.call_soon_threadsafe(self.window_log_message, said)
+
+        failure = await self.session.use_model(report, chosen)
         bar.close(failure or "the model is ready")
         if failure is not None:
             self._said.discard(f"infill-lsp: {failure}")  # a new attempt deserves a new message

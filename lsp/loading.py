@@ -4,22 +4,14 @@ editor; whoever asks for a load tells the user how it went."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from model import Denoiser, ModelError
-from model.auto import BUNDLED
+from model import Denoiser
+from model.fallback import Load, Loaded, load_or_bundled
 from model.load import Progress
-
-
-class Load(Protocol):
-    """What `model.load.load` is."""
-
-    def __call__(
-        self, name: str, *, keys: Mapping[str, Any], seed: int, on_progress: Progress | None
-    ) -> Denoiser: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +26,8 @@ class Wanted:
 class Resident:
     """At most one denoiser at a time: the former is closed before the next is loaded.
 
-    Where one cannot be loaded the bundled model takes its place, and `failure` says so.
+    Where one cannot be loaded the bundled model takes its place, and `failure` says so. `choice`
+    says what "auto" was and why.
 
     Loading has a thread to itself, because the thread pool of asyncio is waited for at the end, and
     nothing but time ends the loading of a network.
@@ -43,40 +36,51 @@ class Resident:
     def __init__(self, load: Load) -> None:
         self.denoiser: Denoiser | None = None
         self.failure: str | None = None
+        self.choice: str | None = None
         self.loading = False
         self.busy = False  # a thread is inside a load, wanted or not
         self._load = load
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model-loader")
         self._turn = 0
 
-    async def replace(self, wanted: Wanted, on_progress: Progress) -> str | None:
+    async def replace(
+        self,
+        wanted: Wanted,
+        on_progress: Progress,
+        on_choice: Callable[[str], None] | None = None,
+    ) -> str | None:
         """Loads the model; returns what went wrong, in words for the user.
 
         A later call, or `close`, makes an earlier one pointless: that returns None and what it
-        loaded is closed.
+        loaded is closed. What is passed in is called in the loader's thread.
         """
         former = self._taken()
         turn, self.loading = self._turn, True
 
-        def in_thread() -> tuple[Denoiser | None, str | None]:
-            close(former)  # here, because it may have a step to end
-            loaded = self._attempt(wanted, on_progress) if turn == self._turn else None
-            if not isinstance(loaded, str):
-                return loaded, None
-            other = None
-            if wanted.name != BUNDLED and turn == self._turn:
-                other = self._attempt(Wanted(BUNDLED, {}, wanted.seed), on_progress)
-            if other is None or isinstance(other, str):
-                return None, loaded
-            return other, f"{loaded.rstrip('.')}. Until then the bundled model fills the holes."
+        def chosen(sentence: str) -> None:
+            if turn == self._turn:
+                self.choice = sentence
+                if on_choice:
+                    on_choice(sentence)
 
-        loaded, failure = await asyncio.get_running_loop().run_in_executor(self._thread, in_thread)
+        def in_thread() -> Loaded:
+            close(former)  # here, because it may have a step to end
+            self.busy = True
+            try:
+                return load_or_bundled(
+                    self._load, wanted.name, keys=wanted.keys, seed=wanted.seed,
+                    on_progress=on_progress, on_choice=chosen, wanted=lambda: turn == self._turn,
+                )  # fmt: skip
+            finally:
+                self.busy = False
+
+        loaded = await asyncio.get_running_loop().run_in_executor(self._thread, in_thread)
         if turn != self._turn:
-            close(loaded)
+            close(loaded.denoiser)
             return None
         self.loading = False
-        self.denoiser, self.failure = loaded, failure
-        return failure
+        self.denoiser, self.failure = loaded.denoiser, loaded.failure
+        return loaded.failure
 
     def close(self) -> None:
         close(self._taken())
@@ -86,21 +90,9 @@ class Resident:
         """The denoiser, which is nobody's model from here on."""
         self._turn += 1
         former, self.denoiser = self.denoiser, None
-        self.failure, self.loading = None, False
+        self.failure = self.choice = None
+        self.loading = False
         return former
-
-    def _attempt(self, wanted: Wanted, on_progress: Progress) -> Denoiser | str:
-        self.busy = True
-        try:
-            return self._load(
-                wanted.name, keys=wanted.keys, seed=wanted.seed, on_progress=on_progress
-            )
-        except ModelError as error:
-            return str(error)
-        except BaseException as error:  # a library's SystemExit must not end the editor's server
-            return f"loading the model {wanted.name!r} failed: {type(error).__name__}: {error}"
-        finally:
-            self.busy = False
 
 
 def close(loaded: Denoiser | None) -> None:

@@ -4,7 +4,7 @@ Knows no message and no position of the protocol."""
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ from infill.fill import Fill, fill_at
 from infill.memory import Memory
 from infill.reason import Reason
 from infill.settings import Settings
-from lsp.loading import Load, Resident, Wanted
+from lsp.loading import Resident, Wanted
 from lsp.newest import Newest
 from lsp.sync import Documents, Snapshot
 from model import Canvas, Draft, ModelError
+from model.fallback import Load
 from model.load import Progress
 
 
@@ -79,10 +80,12 @@ class Session:
     def wanted(self) -> Wanted:
         return Wanted(self.settings.model, self.settings.model_keys, self.settings.seed)
 
-    async def use_model(self, on_progress: Progress) -> str | None:
+    async def use_model(
+        self, on_progress: Progress, on_choice: Callable[[str], None]
+    ) -> str | None:
         """Loads the model the settings name; returns what went wrong, in words for the user."""
         self._newest.supersede_all()
-        return await self.resident.replace(self.wanted, on_progress)
+        return await self.resident.replace(self.wanted, on_progress, on_choice)
 
     def moved_on(self, snapshot: Snapshot) -> None:
         """The document has a new version: what is being worked on for the last one is given up."""
@@ -116,6 +119,7 @@ class Session:
     def status(self) -> dict[str, Any]:
         return {
             "model": self.settings.model,
+            "choice": self.resident.choice,
             "enabled": self.settings.enabled,
             "loading": self.resident.loading,
             "ready": self.resident.denoiser is not None,

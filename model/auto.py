@@ -108,16 +108,14 @@ def on_disk() -> list[tuple[Row, Path]]:
     return [(row, folder) for row, folder in found if folder]
 
 
-def resolved(name: str, tell: Callable[[str, float], None] | None = None) -> str:
-    """The name itself, or for "auto" what is chosen; `tell` hears why, as it hears of loading.
-
-    Told or not says who asks: one who loads the network imports torch anyway.
-    """
+def resolved(name: str, tell: Callable[[str], None] | None = None, *, loads: bool = False) -> str:
+    """The name itself, or for "auto" what is chosen; `tell` hears why. `loads`: whoever asks will
+    load the network, and so import torch anyway."""
     if name != AUTO:
         return name
-    choice = choose_here(aside=tell is None)
+    choice = choose_here(aside=not loads)
     if tell:
-        tell(choice.sentence, 0.0)
+        tell(choice.sentence)
     return choice.name
 
 

@@ -48,6 +48,7 @@ def load(
     *,
     seed: int = 0,
     on_progress: Progress | None = None,
+    on_choice: Callable[[str], None] | None = None,
     keys: Mapping[str, Any] | None = None,
     published: bool = False,
 ) -> Denoiser:
@@ -56,6 +57,7 @@ def load(
     `name` is "bundled"; "auto", for the best that is on disk and fits (see `auto.chosen`); a folder
     with weights, ours or as they are published; the hub's id of a network whose files are in the
     hub's cache on this disk; or "scripted:…" (see `scripted_from`).
+    `on_choice` hears once what "auto" chose and why, before that is loaded.
     `keys` are laid over the catalog's row of a published network, or take its place (see
     `catalog.Row`); with `published` such a network decodes as its authors let it.
     Raises `ModelError` with what is wrong and what to do.
@@ -67,7 +69,7 @@ def load(
         if on_progress:
             on_progress(what, share)
 
-    name = auto.resolved(name, tell)
+    name = auto.resolved(name, on_choice, loads=True)
     tell(f"loading {name}", 0.0)
     place = place_of(name, keys)
     engine = engine_of(
@@ -75,7 +77,11 @@ def load(
         on_share=lambda what, share: tell(f"loading {name}: {what}", 0.8 * share),
     )  # fmt: skip
     tell(f"warming up {name}", 0.8)
-    engine.warm_up(lambda share: tell(f"warming up {name}", 0.8 + 0.2 * share))
+    try:
+        engine.warm_up(lambda share: tell(f"warming up {name}", 0.8 + 0.2 * share))
+    except BaseException:
+        engine.close()  # its thread would keep the network, and what comes in its place needs room
+        raise
     return engine
 
 

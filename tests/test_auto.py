@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from infill.settings import Settings
+from infill.terminal import console, loaded
+from lsp.command import run
+from lsp.loading import Resident, Wanted
+from model import ModelError
 from model.auto import PUBLISHED, chosen, resolved
 from model.catalog import Row, known, row_of
 from model.load import card_of, load
@@ -80,7 +86,7 @@ def test_published_figures_are_of_networks_in_the_catalog() -> None:
 
 def test_a_name_that_is_not_auto_is_left_alone() -> None:
     heard: list[str] = []
-    assert resolved("bundled", lambda what, share: heard.append(what)) == "bundled"
+    assert resolved("bundled", heard.append) == "bundled"
     assert heard == []
 
 
@@ -88,7 +94,7 @@ def test_who_loads_hears_what_was_chosen_and_why(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("model.auto.machine", lambda *, aside: gpu(80))
     monkeypatch.setattr("model.auto.on_disk", lambda: [(row, Path()) for row in rows(SMALL)])
     heard: list[str] = []
-    assert resolved("auto", lambda what, share: heard.append(what)) == SMALL
+    assert resolved("auto", heard.append) == SMALL
     assert [what for what in heard if what.startswith("auto chose open-dcoder-0.5B: ")] == heard
     assert len(heard) == 1
 
@@ -97,8 +103,96 @@ def test_loading_auto_tells_the_choice_and_then_loads_it(monkeypatch: pytest.Mon
     pytest.importorskip("torch")
     monkeypatch.setattr("model.auto.on_disk", list)
     heard: list[str] = []
-    denoiser = load("auto", on_progress=lambda what, share: heard.append(what))
+    denoiser = load(
+        "auto", on_choice=heard.append, on_progress=lambda what, share: heard.append(what)
+    )
     denoiser.close()
     assert heard[0].startswith("auto chose bundled: ")
     assert heard[1] == "loading bundled"
     assert denoiser.card == card_of("auto") == card_of("bundled")
+
+
+@pytest.fixture
+def damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What "auto" chooses here: it is on disk, would fit, and one of its shards is cut off."""
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from tests.published import KINDS, into_cache, published_network, write_checkpoint
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("model.auto.machine", lambda *, aside: gpu(80))
+    kind = KINDS["open-dcoder"]
+    (row,) = rows(kind.id)
+    folder = write_checkpoint(tmp_path / "whole", kind, published_network(kind))
+    shard = sorted(folder.glob("*.safetensors"))[-1]
+    shard.write_bytes(shard.read_bytes()[:-20])
+    (tmp_path / "hub").mkdir()
+    into_cache(tmp_path / "hub", kind.id, folder, row.revision)
+    return kind.id
+
+
+def test_where_what_auto_chose_cannot_be_loaded_fill_says_so_and_the_bundled_model_fills(
+    damaged: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "twice.py"
+    file.write_text("def twice(number):\n    return \n")
+    run(["fill", f"{file}:2:12", "--json", "--model", "auto"])
+    out, err = capsys.readouterr()
+    told = json.loads(out)
+    assert told["model"] == card_of("bundled").name
+    assert told["steps"] > 0
+    assert err.count("auto chose open-dcoder-0.5B: ") == 1
+    assert "is damaged or cut off" in err
+    assert ". Until then the bundled model fills the holes." in err
+    # Who names a network wants that one.
+    assert run(["fill", f"{file}:2:12", "--json", "--model", damaged]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "is damaged or cut off" in err
+    assert "bundled" not in err
+
+
+async def test_where_what_auto_chose_cannot_be_loaded_an_editor_hears_the_same(
+    damaged: str,
+) -> None:
+    heard: list[str] = []
+    resident = Resident(load)
+    failure = await resident.replace(Wanted("auto", {}, 0), lambda *_: None, heard.append)
+    assert failure is not None
+    assert failure == resident.failure
+    assert "is damaged or cut off" in failure
+    assert failure.endswith(". Until then the bundled model fills the holes.")
+    assert heard == [resident.choice]
+    assert heard[0].startswith("auto chose open-dcoder-0.5B: ")
+    assert resident.denoiser is not None
+    assert resident.denoiser.card == card_of("bundled")
+    resident.close()
+
+
+def test_at_a_terminal_the_choice_stays_to_be_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setattr("model.auto.on_disk", list)
+    with loaded(Settings(model="auto"), console()) as denoiser:
+        assert denoiser.card == card_of("bundled")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert [line.partition(": ")[0] for line in err.splitlines()] == ["auto chose bundled"]
+
+
+def test_a_network_that_fails_while_it_warms_up_leaves_no_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("torch")
+    from model.engine import Engine
+
+    def fails(engine: Engine, on_share: object = None) -> None:
+        made.append(engine)
+        raise ModelError("out of memory")
+
+    made: list[Engine] = []
+    monkeypatch.setattr(Engine, "warm_up", fails)
+    with pytest.raises(ModelError, match="out of memory"):
+        load("bundled")
+    assert not made[0].thread.is_alive()

@@ -18,9 +18,9 @@ from infill.settings import Settings
 from lsp.convert import document_of
 from lsp.greeting import ENCODINGS, greeting_in, welcome
 from lsp.handlers import Server
-from lsp.loading import Load
 from lsp.session import Question
 from model import Denoiser, ModelError
+from model.fallback import Load
 from model.scripted import Scripted
 
 Message = dict[str, Any]
@@ -439,6 +439,33 @@ async def test_load_progress_is_shown_to_a_client_that_can_show_it() -> None:
     assert values[1] | {"kind": ""} == {"kind": "", "message": "reading weights", "percentage": 50}
     c.end_of_input()
     await serving
+
+
+async def test_what_auto_chose_and_why_stays_in_the_editor_s_log_and_in_the_status() -> None:
+    def load(name: str, *, on_choice: Callable[[str], None], **_: object) -> Denoiser:
+        if name == "auto":
+            on_choice("auto chose small: no other network on disk fits")
+        return Scripted("a + b")
+
+    async with client(load) as c:
+        c.notify("workspace/didChangeConfiguration", {"settings": {"infill": {"model": "auto"}}})
+        said = await c.message(lambda m: m.get("method") == "window/logMessage")
+        assert said["params"]["type"] == 3
+        assert said["params"]["message"] == (
+            "infill-lsp: auto chose small: no other network on disk fits"
+        )
+        await until(lambda: c.server.session.resident.denoiser is not None)
+        command = {"command": "infill.status"}
+        status = (await c.answer(c.request("workspace/executeCommand", command)))["result"]
+        assert status["choice"] == "auto chose small: no other network on disk fits"
+        assert c.shown() == []
+        logged = [m for m in c.output.messages if m.get("method") == "window/logMessage"]
+        assert len(logged) == 1
+        # Of a model that was named there is no choice to tell.
+        c.notify("workspace/didChangeConfiguration", {"settings": {"infill": {"model": "x"}}})
+        await until(lambda: c.server.session.resident.denoiser is not None)
+        status = (await c.answer(c.request("workspace/executeCommand", command)))["result"]
+        assert (status["model"], status["choice"]) == ("x", None)
 
 
 @pytest.mark.parametrize("answer", [{"error": {"code": -1, "message": "no"}}, None])
