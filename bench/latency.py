@@ -18,6 +18,9 @@ STAGES = ("total_ms", "context_ms", "queue_ms", "steps_ms", "tidy_ms")
 
 
 def main(arguments: list[str]) -> None:
+    if {"-h", "--help"} & {*arguments}:
+        print(__doc__)
+        return
     command = [sys.executable, "-I", str(ROOT / "infill_lsp.py"), "bench", "--json", *arguments]
     report: dict[str, Any] = json.loads(output_of(command))
     append("latency", f"infill-lsp bench {' '.join(arguments)}".strip(), lines_of(report))

@@ -20,6 +20,9 @@ from infill.figures import rows_in
 
 
 def main(arguments: list[str]) -> None:
+    if {"-h", "--help"} & {*arguments}:
+        print(__doc__)
+        return
     OUT.mkdir(parents=True, exist_ok=True)
     rows = OUT / "quality.jsonl"
     command = [sys.executable, "-I", str(ROOT / "infill_lsp.py"), "eval", "--json"]

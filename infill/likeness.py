@@ -19,6 +19,7 @@ NUMBER = re.compile(r"\b\d[\w.]*")
 NAMED = re.compile(
     r"(\"|')(?:(?!\1)[^\n])*+\1|\b(?!(?:" + "|".join(sorted(KEYWORDS)) + r")\b)[^\W\d]\w*+"
 )
+CONSTANT = re.compile(r"\b(?:True|False|None)\b|\d|[\"']")
 TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
@@ -42,7 +43,7 @@ class Likeness:
     copies: int = 0  # 1 where the line stands elsewhere, too
     like: int = 0  # 1 where one of its shape does
     beside: int = 0  # 1 where the line above or below has its shape
-    again: int = 0  # 1 where a line with names stands so near already: who writes it twice?
+    again: int = 0  # 1 where it stands near already, and is no mere `else:`: who writes it twice?
     familiar: float = 0.0  # the share of its names that stand near
     length: float = 0.0  # in tens of characters
     words: int = 0  # names in it
@@ -78,7 +79,7 @@ def likeness_of(fill: str, around: Neighbours) -> Likeness:
         copies=int(line in around.lines),
         like=int(shape in around.shapes),
         beside=int(shape in around.beside and len(TOKEN.findall(line)) > SHORT),
-        again=int(bool(names) and line in around.nearest),
+        again=int(line in around.nearest and bool(names or CONSTANT.search(fill))),
         familiar=known / len(names) if names else 0.5,
         length=min(len(fill.strip()), LONGEST) / 10,
         words=min(len(names), MOST_WORDS),

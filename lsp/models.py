@@ -6,7 +6,7 @@ Knows the terminal; the facts are the catalog's, the files huggingface_hub's. No
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,6 @@ def facts_of(network: Network) -> dict[str, Any]:
     row, plan = network.row, network.plan
     tokens = ("mask", "bos", "eos", "expand", "delete")
     special = {key: value for key in tokens if (value := getattr(row, key)) is not None}
-    sampling = {key: getattr(row.sampling, key) for key in ("temperature", "top_p", "order")}
     return network.as_object() | {
         "limits": row.limits,
         "page": f"https://huggingface.co/{row.id}",
@@ -133,7 +132,8 @@ def facts_of(network: Network) -> dict[str, Any]:
         "special_tokens": special | ({"banned": list(row.banned)} if row.banned else {}),
         "masks": row.masks,
         "limit": row.limit,
-        "sampling": sampling,
+        **({"budget": row.budget} if row.budget else {}),
+        "sampling": {k: v for k, v in asdict(row.sampling).items() if v or k == "temperature"},
         "published": auto.PUBLISHED.get(row.id),
         "verified": row.verified,
         "memory": {

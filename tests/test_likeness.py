@@ -51,8 +51,9 @@ def test_the_line_counts_as_a_whole() -> None:
     assert likeness("x = f(a)\nx‸f(a)\n", " = ").copies == 1
 
 
-def test_a_line_stands_again_where_one_with_names_is_near() -> None:
+def test_a_line_that_says_something_stands_again_where_it_is_near() -> None:
     assert likeness("a = b\n‸\n", "a = b").again == 1
+    assert likeness("return True\n‸\n", "return True").again == 1
     assert likeness("else:\n‸\n", "else:").again == 0
     assert likeness("a = b\n" + "c\n" * NEAREST + "‸\n", "a = b").again == 0
 
