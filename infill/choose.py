@@ -35,26 +35,24 @@ class Weights:
     and `Doubt`; fitted on held-out code by `bench/choice.py`."""
 
     trust: float = 0.74
-    unknown: float = -1.23
-    binds_missing: float = 1.63
-    leaves_missing: float = -0.01
-    unused: float = -0.74
-    cuts_off: float = -0.43
-    uses_waiting: float = 2.25
-    leaves_waiting: float = -0.67
-    falls: float = -1.98
-    copies: float = 0.97
-    like: float = 0.47
-    beside: float = 0.90
-    again: float = -0.62
-    familiar: float = 0.77
-    length: float = 0.08
-    words: float = -0.21
-    retold: float = -1.38
-    for_missing: float = -1.32
-    none: float = -1.30
-    begun: float = -1.69
-    spread: float = 1.38
+    unknown: float = -1.28
+    binds_missing: float = 1.73
+    unused: float = -0.76
+    cuts_off: float = -0.53
+    uses_waiting: float = 2.40
+    leaves_waiting: float = -0.71
+    falls: float = -1.91
+    copies: float = 1.02
+    like: float = 0.44
+    beside: float = 0.77
+    again: float = -0.67
+    familiar: float = 0.69
+    words: float = -0.18
+    retold: float = -1.47
+    for_missing: float = -1.25
+    none: float = -1.18
+    begun: float = -1.96
+    spread: float = 1.27
 
     def of(self, weighed: Weighed) -> float:
         return math.exp(sum(w * f for w, f in zip(values_of(self), weighed.features, strict=True)))

@@ -13,7 +13,7 @@ from infill.scope import WORD, WORD_BEGUN, WORD_ENDED, plain
 NEARBY = 20_000  # characters on each side that lines are compared with: some 5 ms
 NEAREST = 15  # lines on each side that are near
 SHORT = 3  # tokens: so short a line has its shape by chance
-LONGEST, MOST_WORDS = 60, 12  # characters and words beyond which length says no more
+MOST_WORDS = 12  # beyond which more say no more
 # In a shape all names are one, and so are all strings and all numbers; keywords and signs stay.
 NUMBER = re.compile(r"\b\d[\w.]*")
 NAMED = re.compile(
@@ -38,14 +38,13 @@ class Neighbours:
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """What of a fill's line is like its neighbours, and how long the fill is."""
+    """What of a fill's line is like its neighbours, and how many names the fill has."""
 
     copies: int = 0  # 1 where the line stands elsewhere, too
     like: int = 0  # 1 where one of its shape does
     beside: int = 0  # 1 where the line above or below has its shape
     again: int = 0  # 1 where it stands near already, and is no mere `else:`: who writes it twice?
     familiar: float = 0.0  # the share of its names that stand near
-    length: float = 0.0  # in tens of characters
     words: int = 0  # names in it
 
 
@@ -81,7 +80,6 @@ def likeness_of(fill: str, around: Neighbours) -> Likeness:
         beside=int(shape in around.beside and len(TOKEN.findall(line)) > SHORT),
         again=int(line in around.nearest and bool(names or CONSTANT.search(fill))),
         familiar=known / len(names) if names else 0.5,
-        length=min(len(fill.strip()), LONGEST) / 10,
         words=min(len(names), MOST_WORDS),
     )
 

@@ -48,7 +48,6 @@ class Sense:
 
     unknown: int = 0  # names used that nothing binds
     binds_missing: int = 0  # 1 where it binds a name that is used later and bound nowhere else
-    leaves_missing: int = 0  # 1 where there is such a name, and it binds none
     unused: int = 0  # names bound that are not used later
     cuts_off: int = 0  # 1 where it leaves the block and the block goes on
 
@@ -96,13 +95,10 @@ def sense_of(fill: str, indent: int, around: Surroundings) -> Sense:
     known = {name for statement in read for name in statement.known}
     used = {name for statement in read for name in statement.uses}
     plainly = {name for statement in read for name in statement.plain}
-    missing = around.missing
-    binds = bool(missing & known & words)
     leaves = LEAVES.match(fill.lstrip()) is not None and not left.strip()
     return Sense(
         unknown=0 if around.starred else len((used & words) - known - around.bound),
-        binds_missing=int(binds),
-        leaves_missing=int(bool(missing) and not binds),
+        binds_missing=int(bool(around.missing & known & words)),
         unused=len((plainly & words) - around.used_after),
         cuts_off=int(leaves and around.next_indent == indent),
     )

@@ -16,7 +16,7 @@ class Settings:
     # What the catalog does not know of that model, or knows otherwise: see `model.catalog.Row`.
     model_keys: Mapping[str, Any] = field(default_factory=dict[str, Any])
     deadline_ms: int = 1500  # the best draft so far is taken after this long
-    min_confidence: float = 0.15  # below it nothing is shown, unless it was asked for
+    min_confidence: float = 0.2  # below it nothing is shown, unless it was asked for
     context_chars: int = 0  # at most this much context; 0: as much as the model can see
     max_file_chars: int = 4_000_000  # larger files are left alone
     max_lines: int = 12  # a fill of more lines is cut

@@ -26,9 +26,7 @@ CURSOR = "‸"
 PATIENT = Settings(deadline_ms=60_000)
 DEAF = dict.fromkeys((field.name for field in fields(Weights)), 0.0)
 AS_WEIGHED = Weights(**DEAF | {"trust": 1, "none": math.log(0.1), "retold": -99})  # by the model
-BY_NAMES = replace(
-    AS_WEIGHED, unknown=-1, binds_missing=1, leaves_missing=-1, unused=-1, cuts_off=-1
-)
+BY_NAMES = replace(AS_WEIGHED, unknown=-1, binds_missing=1, unused=-1, cuts_off=-1)
 
 
 async def fill(
@@ -182,7 +180,7 @@ def test_names_make_it_more_or_less_probable() -> None:
         ("a = b()\nc\n‸\n", {"x = 1 + 1": 0.4, "d = e()": 0.3}, {"like": 1}, "d = e()"),
         ("c\na = b()\n‸\n", {"x = 1 + 1": 0.4, "d = e()": 0.3}, {"beside": 1}, "d = e()"),
         ("a = b\n‸\n", {"x = y": 0.4, "x = b": 0.3}, {"familiar": 1}, "x = b"),
-        ("a = b\n‸\n", {"x": 0.4, "alphabetical": 0.3}, {"length": 1}, "alphabetical"),
+        ("a = b\n‸\n", {"a = b": 0.4, "c = d": 0.3}, {"again": -1}, "c = d"),
         ("a = b\n‸\n", {"x": 0.4, "x, y": 0.3}, {"words": 1}, "x, y"),
         ("def f(a):\n    return ‸\n", {"b": 0.4}, {"uses_waiting": 1, "retold": 0}, "a"),
         ("def f():\n    ‸\n    a()\n", {"b = 1": 0.4},

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infill.likeness import LONGEST, MOST_WORDS, NEAREST, Likeness, likeness_of, neighbours_of
+from infill.likeness import MOST_WORDS, NEAREST, Likeness, likeness_of, neighbours_of
 from tests.strategies import texts
 
 CURSOR = "‸"
@@ -83,9 +83,7 @@ def test_names_are_familiar_that_stand_near(
     assert (made.familiar, made.words) == (familiar, words)
 
 
-def test_length_is_told_up_to_what_lines_have() -> None:
-    assert likeness(FILE, "  abcde ").length == 0.5
-    assert likeness(FILE, "a, " * 100).length == LONGEST / 10
+def test_names_are_counted_up_to_what_lines_have() -> None:
     assert likeness(FILE, "a, " * 100).words == MOST_WORDS
 
 
