@@ -14,7 +14,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,11 @@ from record import append
 from rich.console import Console
 
 from infill import choose
+from infill.definition import Standing
 from infill.evaluate import pipeline, run
 from infill.figures import report_of
+from infill.likeness import Likeness
+from infill.scope import Sense
 from infill.settings import Settings
 from infill.suite import tasks_in
 from model.counts import arrays_from
@@ -78,8 +81,21 @@ VARIANTS: dict[str, Change] = {
         *range(FAMILIES, TABLES), TABLES, *range(TABLES + 2, EXPERTS)
     ),
     "no contexts of words and lines": silenced(*CONTEXTS, TABLES),
-    "no judgement by names": nothing,
 }
+# What is known of a text, and no weight on it; the other weights as they were fitted with it.
+UNHEARD: dict[str, tuple[type, ...]] = {
+    "no judgement of texts": (Sense, Standing, Likeness),
+    "no judgement by names": (Sense,),
+    "no judgement by the definition": (Standing,),
+    "no judgement by the lines near": (Likeness,),
+}
+NOT_RETOLD = "no text told again"
+NAMES = [*VARIANTS, *UNHEARD, NOT_RETOLD]
+
+
+def unheard(*kinds: type) -> choose.Weights:
+    names = [field.name for kind in kinds for field in fields(kind)]
+    return replace(choose.Weights(), **dict.fromkeys(names, 0.0))
 
 
 def main() -> None:
@@ -87,7 +103,7 @@ def main() -> None:
     parser.add_argument("suite", type=Path)
     parser.add_argument("--model", type=Path, default=BUNDLED)
     parser.add_argument("--limit", type=int)
-    parser.add_argument("--only", nargs="*", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--only", nargs="*", choices=NAMES, default=NAMES)
     options = parser.parse_args()
     tasks = tasks_in(options.suite, options.limit)
     settings = replace(Settings(), deadline_ms=5000, min_confidence=0.0)
@@ -97,16 +113,16 @@ def main() -> None:
         "| | pass@1 | exact | parses | pass at the gate | precision there | ms p50 |",
         "|---|--:|--:|--:|--:|--:|--:|",
     ]
-    usual = choose.FITTED
+    most = choose.MOST_RETOLD
     for name in options.only:
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / "model"
             shutil.copytree(options.model, copy)
             config = json.loads((copy / "config.json").read_text())
-            VARIANTS[name](copy, config)
+            VARIANTS.get(name, nothing)(copy, config)
             (copy / "config.json").write_text(json.dumps(config))
-            # Trust in what the model weighed, and nothing else.
-            choose.FITTED = choose.Weights(1, 0, 0, 0, 0, 0, 0) if "judgement" in name else usual
+            choose.FITTED = unheard(*UNHEARD.get(name, ()))
+            choose.MOST_RETOLD = 0 if name == NOT_RETOLD else most
             denoiser = load(str(copy))
             rows = run(tasks, pipeline(denoiser, settings), Console(stderr=True))
             denoiser.close()
