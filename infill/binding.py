@@ -79,6 +79,11 @@ class State:
     indent: int = 0  # of the statement
     string: str = ""  # the beginning of one that is still open, as short as it can be told
 
+    @property
+    def fresh(self) -> bool:
+        """Whether a statement begins here."""
+        return self.frames == (Frame(),) and not self.first and not self.string
+
 
 class Reader:
     """Reads a text in parts, the later ones in the state that the former have left."""

@@ -35,24 +35,25 @@ class Weights:
     and `Doubt`; fitted on held-out code by `bench/choice.py`."""
 
     trust: float = 0.74
-    unknown: float = -1.28
+    unknown: float = -1.24
     binds_missing: float = 1.73
-    unused: float = -0.76
-    cuts_off: float = -0.53
-    uses_waiting: float = 2.40
-    leaves_waiting: float = -0.71
-    falls: float = -1.91
-    copies: float = 1.02
-    like: float = 0.44
+    unused: float = -0.80
+    cuts_off: float = -0.54
+    idle: float = -1.29
+    uses_waiting: float = 2.41
+    leaves_waiting: float = -0.70
+    falls: float = -1.95
+    copies: float = 0.99
+    like: float = 0.39
     beside: float = 0.77
-    again: float = -0.67
-    familiar: float = 0.69
-    words: float = -0.18
-    retold: float = -1.47
-    for_missing: float = -1.25
-    none: float = -1.18
-    begun: float = -1.96
-    spread: float = 1.27
+    again: float = -0.66
+    familiar: float = 0.77
+    words: float = -0.19
+    retold: float = -1.51
+    for_missing: float = -1.27
+    none: float = -1.17
+    begun: float = -1.82
+    spread: float = 1.25
 
     def of(self, weighed: Weighed) -> float:
         return math.exp(sum(w * f for w, f in zip(values_of(self), weighed.features, strict=True)))

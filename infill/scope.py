@@ -24,6 +24,7 @@ STAR = re.compile(r"^[ \t]*from[ \t]+[\w.]+[ \t]+import[ \t]*\*", re.MULTILINE)
 TOP_LEVEL = re.compile(r"^(?:async +)?(?:def +|class +)?([^\W\d]\w*)[ \t]*[(=:]", re.MULTILINE)
 HEADS = {"async", "class", "def", "elif", "else", "except", "finally", "for", "if", "try", "with"}
 LEAVES = re.compile(r"(?:return|raise|break|continue)\b")
+IDLE = re.compile(r"\w+(?:\.\w+)*")
 WORD = re.compile(r"[^\W\d]\w*")
 WORD_BEGUN = re.compile(r"[^\W\d]\w*\Z")
 WORD_ENDED = re.compile(r"\w*")
@@ -50,6 +51,7 @@ class Sense:
     binds_missing: int = 0  # 1 where it binds a name that is used later and bound nowhere else
     unused: int = 0  # names bound that are not used later
     cuts_off: int = 0  # 1 where it leaves the block and the block goes on
+    idle: int = 0  # 1 where it is a statement of one name or number, which does nothing
 
 
 def surroundings_of(text: str, start: int, end: int) -> Surroundings:
@@ -101,7 +103,12 @@ def sense_of(fill: str, indent: int, around: Surroundings) -> Sense:
         binds_missing=int(bool(around.missing & known & words)),
         unused=len((plainly & words) - around.used_after),
         cuts_off=int(leaves and around.next_indent == indent),
+        idle=int(around.state.fresh and is_idle(left + fill + right)),
     )
+
+
+def is_idle(line: str) -> bool:
+    return IDLE.fullmatch(line.strip()) is not None and line.strip() not in KEYWORDS
 
 
 def above(text: str, end: int) -> str:

@@ -225,6 +225,24 @@ def test_comments_and_docstrings_change_nothing(lines: list[str], data: st.DataO
     assert names("".join(noted)) == names("\n".join(lines) + "\n")
 
 
+@pytest.mark.parametrize(
+    ("source", "fill", "idle"),
+    [
+        ("a = 1\n‸\n", "a", 1),
+        ("a = 1\n    ‸\n", "a.b", 1),
+        ("a = 1\n‸\n", "1", 1),
+        ("a = 1\n‸\n", "pass", 0),
+        ("a = 1\n‸\n", "a()", 0),
+        ("a = 1\nreturn ‸\n", "a", 0),
+        ("f(\n    ‸\n)\n", "a", 0),
+        ("x = \\\n    ‸\n", "a", 0),
+        ("for a in b:\n    ‸()\n", "a", 0),
+    ],
+)
+def test_a_statement_of_one_name_does_nothing(source: str, fill: str, idle: int) -> None:
+    assert sense(source, fill).idle == idle
+
+
 def test_a_star_import_may_bind_any_name() -> None:
     assert around("from a import *\n‸\nb(c)\n").missing == set()
     assert sense("from a import *\n‸\n", "b(c)").unknown == 0
