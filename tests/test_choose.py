@@ -88,7 +88,7 @@ async def test_the_likeliest_is_shown_that_parses_and_whose_names_make_sense(
 
 
 async def test_what_is_far_likelier_is_shown_though_a_name_is_unknown() -> None:
-    assert await shown("def f(a):\n    return ‸\n", {"b": 0.98, "a": 0.001}) == "b"
+    assert await shown("def f(a):\n    a()\n    return ‸\n", {"b": 0.98, "a": 0.001}) == "b"
 
 
 async def test_a_block_may_be_shown() -> None:
