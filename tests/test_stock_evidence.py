@@ -29,7 +29,7 @@ async def test_a_network_of_others_fills_with_the_counts_that_ship(
 ) -> None:
     kind = KINDS[name]
     folder = tmp_path / kind.id.rpartition("/")[2]
-    write_checkpoint(folder, kind, published_network(kind, scale=0.1))  # it is sure of nothing
+    write_checkpoint(folder, kind, published_network(kind, scale=0.01))  # it is sure of nothing
     before = card_of(str(folder)).version
     corpus = corpus_with_held_out(tmp_path / "corpus.jsonl")
     monkeypatch.setattr("model.blending.BLEND_HOLES", 40)
