@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from infill.binding import Reader, Statement
 from infill.scope import Surroundings, plain
 from infill.strict import refused_at
+from model.alone import indent_of, says_indent
 
 NEARBY = 20_000  # characters on each side in which the definition is looked for
 LARGE = 4_000  # characters: 2 ms; what is longer is not read anew with each fill
 HEAD = re.compile(r"[ \t]*(?:async[ \t]+)?def\b")
-HANGING = tuple("#)]}")  # a line that begins with one says nothing about indentation
 NEVER_WAIT = frozenset({"self", "cls", "_"})
 
 
@@ -99,11 +99,3 @@ def standing_of(fill: str, definition: Definition, around: Surroundings, falls: 
     left_over = [name for name in definition.waiting if name not in used]
     uses = len(left_over) < len(definition.waiting)
     return Standing(int(uses), min(3, len(left_over)), int(falls))
-
-
-def says_indent(line: str) -> bool:
-    return bool(line.strip()) and not line.lstrip().startswith(HANGING)
-
-
-def indent_of(line: str) -> int:
-    return len(line) - len(line.lstrip())

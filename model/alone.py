@@ -61,15 +61,15 @@ SURROUNDINGS: tuple[Callable[[Cut], Cut], ...] = (whole, in_definition, in_funct
 
 def ends(line: str, head: re.Match[str]) -> bool:
     """Whether a line stands behind the function with this head."""
-    return (
-        bool(line.strip())
-        and not line.lstrip().startswith(HANGING)
-        and (indent_of(line) <= len(head[1]))
-    )
+    return says_indent(line) and indent_of(line) <= len(head[1])
 
 
 def moved(text: str, margin: str) -> str:
     return "\n".join(line.removeprefix(margin) for line in text.split("\n"))
+
+
+def says_indent(line: str) -> bool:
+    return bool(line.strip()) and not line.lstrip().startswith(HANGING)
 
 
 def indent_of(line: str) -> int:
