@@ -2,17 +2,22 @@
 
     python bench/loops.py [--suite SUITE.jsonl[.gz]] [--limit N] [--minutes M] [--model NAME]
 
-Each hole is the rest of a line: a task of the suite, or a line of Python's own library that the
-model has seen in training (so compare the rows with each other, not with a suite's). Forwards a
-hole, exact matches, and how often a rule's text equals that of one commitment a step; by the
-network alone and, where the model has them, with its counts. out/commits.png: agreement by
-forwards. What costs time is a forward, so these are counted and not timed: most rules come by the
-same boards, and the states of one are computed once for all of them.
+Each hole is a line of the suite, or the rest of a line of Python's own library, which the model may
+have seen in training (so compare the rows with each other, not with a suite's). Forwards a hole,
+exact matches, and how often a rule's text equals that of one commitment a step; by the network
+alone and, where the model has them, with its counts. out/commits.png: agreement by forwards. What
+costs time is a forward, so these are counted and not timed: most rules come by the same boards, and
+the states of one are computed once for all of them.
+
+"Exact" is the text that the loop itself ends with. A fill is chosen later, among that and the texts
+that were weighed at the first step, the same by every rule; how often the likeliest of those is
+exact is said below the rows with counts.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -53,7 +58,7 @@ RULES: dict[str, dict[str, Policy]] = {
     "LLaDA, steps": {str(it): Policy(even=it) for it in (16, 8, 4)},
     "P2, steps": {str(it): Policy(p2=it) for it in (64, 16, 8)},
 }
-POLICIES = {f"{rule} {it}".strip(): p for rule, some in RULES.items() for it, p in some.items()}
+SHIPPED = "as it ships"
 Case = tuple[str, str, str]  # before, after, what was there
 
 
@@ -61,6 +66,7 @@ Case = tuple[str, str, str]  # before, after, what was there
 class Tally:
     forwards: list[int] = field(default_factory=list[int])
     texts: list[str] = field(default_factory=list[str])
+    likeliest: list[str] = field(default_factory=list[str])  # of the texts weighed, "" if none was
 
 
 class Remembering(torch.nn.Module):
@@ -104,13 +110,15 @@ def main(arguments: Sequence[str]) -> int:
     remembering = Remembering(engine.network.model)
     engine.network.model = remembering
     kinds = ("network alone", "with counts") if engine.evidence else ("network alone",)
-    tallies: Tallies = {kind: {name: Tally() for name in POLICIES} for kind in kinds}
+    rules = {**RULES, SHIPPED: {str(engine.policy.threshold or ""): engine.policy}}
+    policies = {f"{rule} {it}".strip(): p for rule, some in rules.items() for it, p in some.items()}
+    tallies: Tallies = {kind: {name: Tally() for name in policies} for kind in kinds}
     cases = cases_of(options.suite, options.limit)
     end = time.monotonic() + 60 * (options.minutes or 1e9)
     done: list[Case] = []
     for case in track(cases, "filling", console=Console(stderr=True)):
         if time.monotonic() < end:
-            fill(engine, case, tallies)
+            fill(engine, case, policies, tallies)
             remembering.states.clear()
             done.append(case)
     engine.close()
@@ -119,20 +127,27 @@ def main(arguments: Sequence[str]) -> int:
         f"{len(done)} holes of one line from {where}; {engine.card.name} {engine.card.version}. "
         "Agreement is with one commitment a step."
     ]
-    rows = {kind: summary(of, [it for _, _, it in done]) for kind, of in tallies.items()}
+    wanted = [it for _, _, it in done]
+    rows = {kind: summary(of, wanted) for kind, of in tallies.items()}
     for kind, some in rows.items():
         lines += ["", f"*{kind}*", "", *markdown(some)]
-    plot = draw(rows, options.out / "commits.png")
+        if kind == "with counts":
+            likeliest = next(iter(tallies[kind].values())).likeliest
+            lines += ["", f"The likeliest text weighed is exact in {same(likeliest, wanted)}."]
+    plot = draw(rows, rules, options.out / "commits.png")
     if options.dry:
         print("\n".join(lines), plot, sep="\n\n")
     else:
-        append("rules of commitment", "python bench/loops.py", lines)
+        command = ["python bench/loops.py", *map(str, arguments)]
+        append("rules of commitment", " ".join(it.rpartition("/")[2] for it in command), lines)
     return 0
 
 
 def cases_of(suite: Path | None, limit: int) -> list[Case]:
     if suite is not None:
-        places = [(*task.place, task.wanted[0]) for task in tasks_in(suite, limit)]
+        tasks = tasks_in(suite)
+        random.Random(0).shuffle(tasks)  # so that the first few stand for all
+        places = [(*task.place, task.wanted[0]) for task in tasks[:limit]]
         return [(text[: at[0]], text[at[0] :], wanted) for text, at, wanted in places]
     return [
         (spot.document.text[: spot.cursor], spot.document.text[spot.cursor :], spot.rest)
@@ -140,19 +155,21 @@ def cases_of(suite: Path | None, limit: int) -> list[Case]:
     ]
 
 
-def fill(engine: Engine, case: Case, tallies: Tallies) -> None:
+def fill(engine: Engine, case: Case, policies: Mapping[str, Policy], tallies: Tallies) -> None:
     """One hole by every policy, without and with counts; these are looked up once."""
     before, after, _ = case
     canvas = Canvas((before, after), (Hole(0, 0, limit=48),))
     fresh = Board(canvas, engine.vocabulary, engine.start)
     known = engine.evidence(fresh) if engine.evidence else None
     for kind, of in tallies.items():
-        for name, policy in POLICIES.items():
+        for name, policy in policies.items():
             evidence = unused(known) if known and kind == "with counts" else None
             board = Board(canvas, engine.vocabulary, engine.start)
             drafts = list(refine(engine.network, board, policy, evidence))
             of[name].forwards.append(len(drafts))
             of[name].texts.append(drafts[-1].texts[0])
+            rivals = drafts[-1].rivals[0] if evidence else ()
+            of[name].likeliest.append(rivals[0].text if rivals else "")
 
 
 def unused(evidence: Evidence) -> Evidence:
@@ -165,11 +182,15 @@ def summary(tallies: Mapping[str, Tally], wanted: Sequence[str]) -> list[dict[st
         {
             "rule": name,
             "forwards": round(mean(tally.forwards), 2),
-            "exact": sum(t.strip() == w.strip() for t, w in zip(tally.texts, wanted, strict=True)),
+            "exact": same(tally.texts, wanted),
             "same text": sum(a == b for a, b in zip(tally.texts, plain.texts, strict=True)),
         }
         for name, tally in tallies.items()
     ]
+
+
+def same(texts: Sequence[str], wanted: Sequence[str]) -> int:
+    return sum(a.strip() == b.strip() for a, b in zip(texts, wanted, strict=True))
 
 
 def markdown(rows: Sequence[dict[str, object]]) -> list[str]:
@@ -179,14 +200,18 @@ def markdown(rows: Sequence[dict[str, object]]) -> list[str]:
     return [f"| {line} |" for line in lines]
 
 
-def draw(rows: Mapping[str, Sequence[dict[str, object]]], path: Path) -> Path:
+def draw(
+    rows: Mapping[str, Sequence[dict[str, object]]],
+    rules: Mapping[str, Mapping[str, Policy]],
+    path: Path,
+) -> Path:
     """How many texts stay those of one commitment a step, by forwards: a curve for each rule."""
     mpl.use("agg")
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     panels = figure.subplots(1, len(rows), sharey=True, squeeze=False)[0]
     for panel, (kind, some) in zip(panels, rows.items(), strict=True):
         by_name = {str(row["rule"]): row for row in some}
-        for rule, policies in RULES.items():
+        for rule, policies in rules.items():
             if rule == "one a step, no tail cut":
                 continue  # so many forwards that the others could not be told apart
             mine = [by_name[f"{rule} {it}".strip()] for it in policies]
