@@ -1,7 +1,7 @@
 """How well each method finds the length of a hole, on a model whose length tokens are switched off.
 
-    python bench/lengths.py SUITE.jsonl[.gz] [--limit N] [--model FOLDER] [--corpus FILE]
-                            [--counts] [--dry]
+    python bench/lengths.py SUITE.jsonl[.gz] [--limit N] [--minutes M] [--model FOLDER]
+                            [--corpus FILE] [--counts] [--dry]
 
 The model may then neither expand nor delete: a hole keeps the length that was chosen for it. Beside
 the methods stand sixteen masks whatever is missing, as many as are, and the model as it ships. With
@@ -23,6 +23,7 @@ the time is that of choosing, stepping and weighing, counting not included.
 from __future__ import annotations
 
 import argparse
+import random
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -112,19 +113,24 @@ def main(arguments: Sequence[str]) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("suite", type=Path)
-    parser.add_argument("--limit", type=int, default=100, help="holes, spread over the suite")
+    parser.add_argument("--limit", type=int, default=100, help="holes, drawn from the suite")
+    parser.add_argument("--minutes", type=float, help="stop after the hole in which they are over")
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--corpus", type=Path)
     parser.add_argument("--counts", action="store_true")
     parser.add_argument("--dry", action="store_true")
+    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "out", metavar="FOLDER")
     options = parser.parse_args(arguments)
     folder = folder_of(options.model)
     engine = load_folder(folder)
     console = Console(stderr=True)
     methods = methods_for(engine, folder, options.corpus, console)
-    tasks = spread_over(tasks_in(options.suite), options.limit)
+    drawn = drawn_from(tasks_in(options.suite), options.limit)
+    end = time.monotonic() + 60 * (options.minutes or 1e9)
     outcomes: dict[str, list[Outcome]] = {name: [] for name in methods}
-    for task in track(tasks, "filling", console=console):
+    for task in track(drawn, "filling", console=console):
+        if time.monotonic() > end:
+            break
         canvas, wanted = hole_of(task)
         shipped = Board(canvas, engine.vocabulary, engine.start)
         counted = engine.evidence(shipped) if options.counts and engine.evidence else None
@@ -135,7 +141,7 @@ def main(arguments: Sequence[str]) -> int:
     engine.close()
     size = [it.gold for it in outcomes[SHIPPED]]
     head = (
-        f"{len(tasks)} holes from {options.suite.name}, {fmean(size):.1f} tokens in the mean; "
+        f"{len(size)} holes from {options.suite.name}, {fmean(size):.1f} tokens in the mean; "
         f"{engine.card.name} {engine.card.version}, length tokens off, "
         f"{'with' if options.counts else 'without'} counts"
     )
@@ -143,9 +149,10 @@ def main(arguments: Sequence[str]) -> int:
     if options.dry:
         print("\n".join(lines))
     else:
-        append("lengths", f"python bench/lengths.py {options.suite.name}", lines)
+        command = ["python bench/lengths.py", *map(str, arguments)]
+        append("lengths", " ".join(it.rpartition("/")[2] for it in command), lines)
     name = options.suite.name.partition(".")[0] + ("-counts" if options.counts else "")
-    print(draw(outcomes, ROOT / "bench" / "out" / f"lengths-{name}.png"))
+    print(draw(outcomes, options.out / f"lengths-{name}.png"))
     return 0
 
 
@@ -234,9 +241,10 @@ def again(counted: Evidence, board: Board) -> Evidence:
     return replace(counted, rivals=[() for _ in board.cells])
 
 
-def spread_over(tasks: Sequence[Task], limit: int) -> list[Task]:
+def drawn_from(tasks: Sequence[Task], limit: int) -> list[Task]:
+    """The same ones every time, in an order in which the first few stand for all."""
     one_hole = [task for task in tasks if len(task.wanted) == 1 and not task.spans_lines]
-    return one_hole[:: max(1, len(one_hole) // limit)][:limit]
+    return random.Random(0).sample(one_hole, min(limit, len(one_hole)))
 
 
 def hole_of(task: Task) -> tuple[Canvas, str]:
