@@ -113,6 +113,7 @@ def add_models(verbs: Verbs) -> None:
     one = described(inner.add_parser("info", help="all that is known of one"), MODELS_INFO)
     one.add_argument("id", metavar="ID", help='owner/name; the name is enough; or "bundled"')
     one.add_argument("--json", action="store_true", help="print one JSON object")
+    with_keys(one, argparse.SUPPRESS)
     one.set_defaults(verb=models_info)
     one = described(inner.add_parser("pull", help="fetch its weights"), MODELS_PULL)
     one.add_argument("id", metavar="ID", help="owner/name; the name is enough for a known one")
@@ -240,7 +241,7 @@ def models_list(options: argparse.Namespace) -> int:
 def models_info(options: argparse.Namespace) -> int:
     from lsp.models import show_info
 
-    return show_info(options.id, as_json=options.json)
+    return show_info(options.id, keys=options.model_keys, as_json=options.json)
 
 
 def models_pull(options: argparse.Namespace) -> int:

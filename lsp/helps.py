@@ -97,10 +97,22 @@ MODELS_INFO = Help(
     """\
 All that is known of a network: its licence and what that limits, its special tokens, the revision
 that is used, what of it was verified here, where it lies, and the memory it needs (weights by
-arithmetic; the room to work in is an estimate, for the largest batch).""",
+arithmetic; the room to work in is an estimate, for the largest batch).
+
+With --model-keys it is shown as `model_keys` in your settings would have it. Besides what the
+catalog says of a network, which they may overrule, the keys choose
+  length     how a hole gets its length: grow (where the network can), choose (by what lies beside
+             the weights, else CAL), calibrated (CAL), regressed (LR-DLLM's first stage: before the
+             first token), adjusted (both its stages: written from the left, the length looked at
+             again before each token), power, probe (python -m model.probe trains one), fixed
+  masks      how many a hole starts with; limit: how many tokens it may grow to; budget: how often
+  decoding   ours, or published: the authors' rule and sampling, no counts
+  sampling   that rule and sampling: temperature, top_p, order, rule (one, even, p2), steps, block
+  weights    what they are held as: bfloat16, float32, int8, float8""",
     """\
   infill-lsp models info DreamOn-v0-7B
-  infill-lsp models info Dream-org/DreamOn-v0-7B --json | jq .memory""",
+  infill-lsp models info Dream-org/DreamOn-v0-7B --json | jq .memory
+  infill-lsp models info LLaDA-8B-Base --model-keys '{"length": "adjusted", "weights": "int8"}'""",
 )
 
 MODELS_PULL = Help(

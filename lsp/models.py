@@ -6,6 +6,7 @@ Knows the terminal; the facts are the catalog's, the files huggingface_hub's. No
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,11 @@ from infill.source import InputError
 from infill.terminal import console, print_json
 from lsp.pull import NAME, likely, needs_hub
 from model import auto, folder, hub
-from model.catalog import Row, known, row_of
+from model.catalog import DECODINGS, LENGTHS, Row, known, row_from, row_of
 from model.hub import gb
 from model.load import BUNDLED
 from model.machine import Machine, machine
 from model.memory import Plan, plan_for
-
-LENGTHS = {"grow": "it adds and deletes masks itself", "choose": "several lengths are tried"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,8 @@ def table_of(networks: list[Network], here: Machine) -> Table:
     return table
 
 
-def show_info(name: str, *, as_json: bool) -> int:
+def show_info(name: str, *, keys: Mapping[str, Any] | None = None, as_json: bool) -> int:
+    """With `keys`, as the user's settings would have it."""
     if name == NAME:
         facts = bundled_object()
     else:
@@ -105,7 +105,7 @@ def show_info(name: str, *, as_json: bool) -> int:
         if row is None:
             raise InputError(f"the catalog does not know {name}; {likely(name)}")
         needs_hub()
-        facts = facts_of(network_of(row, machine()))
+        facts = facts_of(network_of(row_from(keys, row) if keys else row, machine()))
     if as_json:
         print_json(facts)
         return 0
@@ -134,6 +134,7 @@ def facts_of(network: Network) -> dict[str, Any]:
         "limit": row.limit,
         **({"budget": row.budget} if row.budget else {}),
         "sampling": {k: v for k, v in asdict(row.sampling).items() if v or k == "temperature"},
+        "decoding": row.decoding,
         "published": auto.PUBLISHED.get(row.id),
         "verified": row.verified,
         "memory": {
@@ -161,6 +162,8 @@ def told(key: str, value: Any) -> str:
             return f"{value} % of HumanEval-Infilling's single lines, the length not told"
         case "length", str():
             return f"{value} ({LENGTHS[value]})"
+        case "decoding", str():
+            return f"{value} ({DECODINGS[value]})"
         case "context", int():
             return f"{value} tokens"
         case "memory", _:

@@ -19,7 +19,21 @@ from model.policy import Order
 
 DATA = Path(__file__).with_suffix(".toml")
 LAYOUTS = ("qwen2", "qwen3", "llada")  # whose names the weights carry
-LENGTHS = ("grow", "choose", "calibrated", "regressed", "power", "probe", "fixed")
+# How a hole gets its length, as a reader may be told it.
+LENGTHS = {
+    "grow": "the network adds and deletes masks itself",
+    "choose": "several lengths are tried, by the rule of its lengths.json, its probe, or CAL",
+    "calibrated": "several lengths are tried: CAL's calibrated confidence",
+    "regressed": "several lengths are tried: LR-DLLM's regression, its first stage",
+    "adjusted": "LR-DLLM in both stages: written from the left, the length looked at at each token",
+    "power": "several lengths are tried: confidence by a power of the length",
+    "probe": "several lengths are tried: those that its probe.safetensors tells",
+    "fixed": "it stays as it is",
+}
+DECODINGS = {
+    "ours": "by our threshold, the likeliest tokens, and counts where they were fitted",
+    "published": "as its authors do it: their rule, sampling and nothing beside",
+}
 ORDERS: tuple[Order, ...] = get_args(Order)
 Rule = Literal["one", "even", "p2"]
 RULES: tuple[Rule, ...] = get_args(Rule)
@@ -50,8 +64,8 @@ class Row:
     """A network: what cannot be read from its files, and what one wants to know before fetching.
 
     Special ids are written in full; `around` says whether `bos` and `eos` stand around what the
-    network sees. `length` is "grow" where it has tokens to expand and delete; "choose" where a
-    length must be chosen for it, or by which rule (`choosing`); "fixed" where it stays as it is.
+    network sees. `length` is one of `LENGTHS`, "grow" only where it has tokens to expand and
+    delete; `decoding` one of `DECODINGS`.
     `masks` is what a hole starts with, `limit` what it may grow to, `budget` how often it may grow
     by a mask, whatever was cut of it; 0: as often as its limit has tokens.
     """
@@ -77,6 +91,7 @@ class Row:
     limit: int = 128
     budget: int = 0
     sampling: Sampling = field(default_factory=Sampling)
+    decoding: str = "ours"
     weights: str = ""  # see `WEIGHTS`; empty: what the device multiplies fastest
     verified: str = "nothing"  # in a sentence: what, and how
 
@@ -224,7 +239,7 @@ KINDS: dict[str, Kind] = {
         "a list of tokens",
     ),
     "around": FLAG,
-    "length": one_of(LENGTHS),
+    "length": one_of(tuple(LENGTHS)),
     "masks": COUNT,
     "limit": COUNT,
     "budget": COUNT,
@@ -233,6 +248,7 @@ KINDS: dict[str, Kind] = {
         f"({' or '.join(ORDERS)}) and rule ({' or '.join(RULES)}), the latter two with steps, "
         "even also with block; p2 has no order but confidence"
     ),
+    "decoding": one_of(tuple(DECODINGS)),
     "weights": one_of(WEIGHTS),
     "verified": TEXT,
 }  # fmt: skip

@@ -1,6 +1,6 @@
 """From a row's word for its lengths, and what lies beside the weights, to how they are chosen.
 
-`lengths.json` beside the weights may hold `rule` (of `RULES`, or "probe"), `curve` and `trust`
+`lengths.json` beside the weights may hold `rule` (a word of the catalog's), `curve` and `trust`
 (what `python -m model.calibrate` writes) and `boards`; all of it may be left out, and so the file.
 """
 
@@ -19,6 +19,7 @@ from model.trial import BOARDS, Choosing, Trust
 
 FILE = "lengths.json"
 PROBE = "probe"
+ADJUSTED = "adjusted"  # LR-DLLM in both its stages
 RULES: dict[str, Callable[[Curve], Rule]] = {
     "calibrated": calibrated,
     "regressed": lambda _: regressed,
@@ -43,14 +44,16 @@ def choosing_from(folder: Path, network: Network, word: str = "choose") -> Choos
             f"lengths are to be told by a probe, but there is none in {folder}: train one by "
             "`python -m model.probe`, or name another rule"
         )
-    if rule != PROBE and rule not in RULES:
-        known = ", ".join([*RULES, PROBE])
+    if rule not in (*RULES, PROBE, ADJUSTED):
+        known = ", ".join([*RULES, ADJUSTED, PROBE])
         raise ModelError(f"lengths cannot be chosen by {rule!r}: name one of {known}")
     try:
         curve, trust = Curve(**told.get("curve", {})), Trust(**told.get("trust", {}))
         boards = max(1, int(told.get("boards", BOARDS)))
     except (TypeError, ValueError) as error:
         raise ModelError(f"what {folder / FILE} says cannot be read: {error}") from error
+    if rule == ADJUSTED:
+        return Choosing(None, trust, 1)
     if rule == PROBE and probe is not None:
         return Choosing(Probing.of(probe, network), trust, boards)
     return Choosing(Grid(RULES[rule](curve)), trust, boards)

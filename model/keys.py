@@ -1,6 +1,7 @@
 """What the catalog lacks of a network, as a command line takes it: `--model-keys JSON`.
 
-It knows JSON and options; what the keys mean, `model/catalog.py` says.
+It knows JSON and options; what the keys mean, `model/catalog.py` says, and to users the help of
+`models info`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any, cast
 def with_keys(to: argparse.ArgumentParser, default: object = None) -> None:
     to.add_argument(
         "--model-keys", type=keys_in, default=default, metavar="JSON",
-        help='what the catalog lacks of it: {"mask": "<M>", "shift": true, "context": 2048}',
+        help='what the catalog lacks of it: {"mask": "<M>", "shift": true, "context": 2048}, and '
+        "how it is to decode; see `models info --help`",
     )  # fmt: skip
 
 

@@ -50,7 +50,6 @@ def load(
     on_progress: Progress | None = None,
     on_choice: Callable[[str], None] | None = None,
     keys: Mapping[str, Any] | None = None,
-    published: bool = False,
 ) -> Denoiser:
     """Loads the model and warms it up. Blocks for seconds: call it off the event loop.
 
@@ -59,7 +58,7 @@ def load(
     hub's cache on this disk; or "scripted:…" (see `scripted_from`).
     `on_choice` hears once what "auto" chose and why, before that is loaded.
     `keys` are laid over the catalog's row of a published network, or take its place (see
-    `catalog.Row`); with `published` such a network decodes as its authors let it.
+    `catalog.Row`).
     Raises `ModelError` with what is wrong and what to do.
     """
     if name.startswith("scripted:"):
@@ -73,7 +72,7 @@ def load(
     tell(f"loading {name}", 0.0)
     place = place_of(name, keys)
     engine = engine_of(
-        place, seed=seed, published=published,
+        place, seed=seed,
         on_share=lambda what, share: tell(f"loading {name}: {what}", 0.8 * share),
     )  # fmt: skip
     tell(f"warming up {name}", 0.8)
@@ -89,15 +88,12 @@ def engine_of(
     place: Place,
     *,
     seed: int = 0,
-    published: bool = False,
     on_share: Progress | None = None,
 ) -> Engine:
     """The engine of the network that lies there, not warmed up. Raises `ModelError`."""
     if place.row is None:
         return folder.load_folder(place.folder, seed=seed)
-    return stock.load_stock(
-        place.folder, place.row, seed=seed, published=published, on_share=on_share
-    )
+    return stock.load_stock(place.folder, place.row, seed=seed, on_share=on_share)
 
 
 def folder_of(name: str, keys: Mapping[str, Any] | None = None) -> Path:

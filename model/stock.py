@@ -78,20 +78,24 @@ def start_of(row: Row) -> Start:
     return Start(line=row.masks, block=row.masks, context=context, budget=row.budget)
 
 
-def policy_of(row: Row, *, published: bool = False) -> Policy:
+def policy_of(row: Row, *, leftmost: bool = False) -> Policy:
     """How masks are committed: by our threshold, the likeliest tokens; or as the authors do it, by
     their rule and sampling. What can take back what it wrote no threshold can replace: P2 is P2
-    either way, and only the likeliest tokens are ours."""
-    taken = row.sampling
+    either way, and only the likeliest tokens are ours. `leftmost` writes from the left, a token a
+    step, whatever the rule: so LR-DLLM has it."""
+    taken, published = row.sampling, row.decoding == "published"
     plain = Policy(order=taken.order, cut=None, grow=0.0, block=row.limit)
-    ours = replace(plain, p2=taken.steps) if taken.rule == "p2" else replace(plain, threshold=0.9)
-    if not published:
-        return ours
-    if taken.rule == "one":
-        ours = replace(ours, threshold=1.0)
-    elif taken.rule == "even":
-        ours = replace(plain, even=taken.steps, block=taken.block or row.limit)
-    return replace(ours, temperature=taken.temperature, top_p=taken.top_p)
+    if leftmost:
+        policy = replace(plain, threshold=1.0, block=1)
+    elif taken.rule == "p2":
+        policy = replace(plain, p2=taken.steps)
+    elif taken.rule == "even" and published:
+        policy = replace(plain, even=taken.steps, block=taken.block or row.limit)
+    else:
+        policy = replace(plain, threshold=1.0 if published else 0.9)
+    if published:
+        policy = replace(policy, temperature=taken.temperature, top_p=taken.top_p)
+    return policy
 
 
 def card_of(folder: Path, row: Row) -> Card:
@@ -122,13 +126,12 @@ def load_stock(
     seed: int = 0,
     device: str | None = None,
     dtype: str | None = None,
-    published: bool = False,
     on_share: Callable[[str, float], None] | None = None,
 ) -> Engine:
     """Reads and checks the network; it is not warmed up. Raises `ModelError` for anything amiss.
 
     `dtype` is "bfloat16" or "float32"; without one it is what the device multiplies fastest.
-    `published` decodes as the authors do. `on_share` hears what is being read, and the share of it.
+    `on_share` hears what is being read, and the share of it.
     """
     config = config_of(folder)
     layout = layout_of(config, folder)
@@ -189,8 +192,8 @@ def load_stock(
         network,
         tokens,
         start=start_of(row),
-        policy=policy_of(row, published=published),
+        policy=policy_of(row, leftmost=choosing is not None and choosing.chooser is None),
         choosing=choosing,
-        evidence=None if published else evidence_beside(folder),
+        evidence=None if row.decoding == "published" else evidence_beside(folder),
         seed=seed,
     )

@@ -24,7 +24,7 @@ from model.board import Board, Specials
 from model.canvas import Draft, Rival
 from model.evidence import Evidence
 from model.graphs import Desk
-from model.length import Chooser, Look, best_together, text_only
+from model.length import Chooser, Look, adjusted, best_together, regression, text_only
 from model.network import Network
 from model.past import Past
 from model.policy import Policy
@@ -53,9 +53,10 @@ class Trust:
 
 @dataclass(frozen=True, slots=True)
 class Choosing:
-    """How the lengths of a network's holes are chosen."""
+    """How the lengths of a network's holes are chosen: before they are written, by a chooser; or by
+    None while they are, as LR-DLLM does in both its stages, on one board."""
 
-    chooser: Chooser
+    chooser: Chooser | None
     trust: Trust = Trust()
     boards: int = BOARDS
 
@@ -68,6 +69,7 @@ class Runner:
     chance: torch.Generator
     evidence: Evidence | None = None
     past: Past = field(default_factory=Past)
+    due: Callable[[Board], Board] | None = None  # what the board becomes before its next step
     draft: Draft | None = None
 
     @property
@@ -118,8 +120,13 @@ def begun(
 ) -> Trial:
     """The trial of a fresh board's canvas. Where lengths are chosen, the network is asked here."""
     known = evidence(board) if evidence is not None else None
+    chance = torch.Generator().manual_seed(seed)
     if choosing is None:
-        return Trial([Runner(board, torch.Generator().manual_seed(seed), known)])
+        return Trial([Runner(board, chance, known)])
+    if choosing.chooser is None:
+        first, scores = regression(board, look)
+        due = partial(adjusted, look=look, scores=scores)
+        return Trial([Runner(first, chance, known, due=due)], choosing.trust)
     chosen = best_together(choosing.chooser(board, look), choosing.boards)
     if known is not None and (hint := hinted(known, board)) not in chosen:
         chosen[-1:] = [hint]
@@ -159,6 +166,9 @@ def step_all(
     runners = [runner for trial in trials for runner in trial.running]
     for first in range(0, len(runners), most := batch or max(1, len(runners))):
         some = runners[first : first + most]
+        for runner in some:
+            if runner.due is not None:
+                runner.board = runner.due(runner.board)
         drafts = step(
             network,
             [it.board for it in some],

@@ -208,6 +208,19 @@ def test_regression_leaves_a_hole_that_is_only_re_noised_as_long_as_it_is():
     assert texts == ["fghij", "pqr"]
 
 
+@pytest.mark.parametrize("several", [False, True], ids=["one hole", "two holes"])
+def test_a_trial_by_regression_in_both_stages_writes_what_its_loop_does(several: bool):
+    missing = ("cde", "jklmnop") if several else ("jklmnop",)
+    board, network = board_without(*missing), Alphabet()
+    trial = begun(board, Choosing(None, Trust(), 1), look_of(network))
+    drafts = list(tried(network, trial, LEFTMOST))
+    assert drafts[-1].texts == missing
+    assert len(drafts) == max(map(len, missing))  # a letter a step in each hole
+    alone = told_by_regression(board, Alphabet(), LEFTMOST)
+    assert trial.runners[0].board.cells == alone.cells
+    assert [[it.text for it in rivals] for rivals in drafts[-1].rivals] == [[it] for it in missing]
+
+
 def test_choices_for_several_holes_are_the_best_sums():
     first = [Ranked(3, 1.0), Ranked(4, 0.9), Ranked(9, 0.1)]
     second = [Ranked(7, 2.0), Ranked(8, 1.5)]
@@ -359,8 +372,10 @@ def test_what_is_said_of_lengths_is_used_or_named(tmp_path: Path):
     assert some is not None
     assert (some.trust, some.boards) == (Trust(0.2, -3.0), 2)
     assert told({}, "fixed") is None
+    both = told({"rule": "adjusted", "trust": {"temperature": 0.2, "none": -3.0}})
+    assert both == Choosing(None, Trust(0.2, -3.0), 1)
     for lengths, message in [
-        ({"rule": "sums"}, r"'sums'.*calibrated, regressed, power, probe"),
+        ({"rule": "sums"}, r"'sums'.*calibrated, regressed, power, adjusted, probe"),
         ({"rule": "probe"}, "there is none in"),
         ({"curve": {"z": 1}}, r"lengths.json says cannot be read"),
         ({"curves": {}}, r"no table of boards, curve, rule, trust"),

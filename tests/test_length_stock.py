@@ -85,6 +85,24 @@ def test_the_user_s_key_names_the_rule(folder: Path, opened: Opened) -> None:
     assert opened(folder, length="fixed").choosing is None
 
 
+@pytest.mark.parametrize("decoding", ["ours", "published"])
+def test_the_user_s_key_lets_the_length_be_looked_at_while_it_is_written(
+    decoding: str, folder: Path, opened: Opened
+) -> None:
+    """LR-DLLM in both its stages: a token a step from the left, sampled as the authors do."""
+    sampling = {"temperature": 0.2, "top_p": 0.9, "rule": "p2", "steps": 8}
+    engine = opened(folder, length="adjusted", decoding=decoding, sampling=sampling)
+    policy, sampled = engine.policy, decoding == "published"
+    assert engine.choosing is not None
+    assert engine.choosing.chooser is None
+    assert (policy.threshold, policy.block, policy.p2) == (1.0, 1, None)
+    assert (policy.temperature, policy.top_p) == ((0.2, 0.9) if sampled else (0.0, 1.0))
+    draft = asyncio.run(filled(engine))
+    written = engine.vocabulary.encode(draft.texts[0])
+    assert draft.final
+    assert 0 < len(written) <= draft.step <= 12
+
+
 def test_the_probe_beside_the_weights_is_the_choice_of_a_row_and_without_it_cal(
     folder: Path, opened: Opened
 ) -> None:
@@ -125,7 +143,7 @@ def test_the_card_changes_with_what_lies_beside_the_weights(folder: Path) -> Non
     assert replace(changed, version="") == replace(before, version="")
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [*METHODS, "adjusted"])
 def test_a_hole_of_a_file_is_filled_by_each(
     method: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -190,8 +190,8 @@ def test_dreamon_decodes_as_published_token_for_token(
     budget: int, temperature: float, canvases: int, tmp_path: Path
 ) -> None:
     folder, kind, network = tiny_dreamon(tmp_path / "DreamOn-v0-7B")
-    row = row_for(folder, {**KEYS, "budget": budget})
-    policy = replace(policy_of(row, published=True), temperature=temperature)
+    row = row_for(folder, {**KEYS, "budget": budget, "decoding": "published"})
+    policy = replace(policy_of(row), temperature=temperature)
     if temperature == 0:
         policy = replace(policy, top_p=1.0)
     engine = load_stock(folder, row, dtype="float32", device="cpu")
@@ -248,8 +248,9 @@ def test_open_dcoder_decodes_by_p2_as_published_token_for_token(
     specials = {"<|endoftext|>": 300, "<M>": 302}
     kind = replace(KINDS["open-dcoder"], specials=specials)
     folder, kind, network = tiny(tmp_path / "open-dcoder-0.5B", kind)
-    row = row_for(folder, {"mask": "<M>", "eos": 300})
-    policy = policy_of(row, published=sampled)
+    decoding = "published" if sampled else "ours"
+    row = row_for(folder, {"mask": "<M>", "eos": 300, "decoding": decoding})
+    policy = policy_of(row)
     assert (policy.p2, policy.temperature, policy.top_p) == (
         64,
         *((0.6, 0.95) if sampled else (0, 1)),
@@ -276,8 +277,9 @@ def test_llada_decodes_by_its_schedule_token_for_token(name: str, tmp_path: Path
     specials = {"<|endoftext|>": 300, "<|mdm_mask|>": 302, "<|eot_id|>": 301}
     kind = replace(KINDS["llada"], id=f"GSAI-ML/{name}", specials=specials)
     folder, kind, network = tiny(tmp_path / name, kind)
-    row = row_for(folder, {"mask": 302, "eos": 300, "banned": [301]})
-    policy = policy_of(row, published=True)
+    keys = {"mask": 302, "eos": 300, "banned": [301], "decoding": "published"}
+    row = row_for(folder, keys)
+    policy = policy_of(row)
     assert (policy.even, policy.block) == (128, 32 if name.endswith("Instruct") else 128)
     chance, several = random.Random(3), 0
     for canvas, prefix, suffix, masks in canvases_for(60, seed=2):

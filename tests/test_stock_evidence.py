@@ -72,7 +72,7 @@ async def test_the_published_decoding_and_a_network_without_a_fit_hear_no_counts
     write_checkpoint(folder, kind, published_network(kind))
     bare = await asyncio.to_thread(load, str(folder))
     (folder / "evidence.json").write_text('{"blend": {}}')
-    published = await asyncio.to_thread(lambda: load(str(folder), published=True))
+    published = await asyncio.to_thread(lambda: load(str(folder), keys={"decoding": "published"}))
     for engine in (bare, published):
         assert isinstance(engine, Engine)
         assert engine.evidence is None

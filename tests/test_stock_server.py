@@ -91,6 +91,41 @@ def test_a_network_that_the_catalog_does_not_know_needs_a_few_keys_in_the_settin
     client.messages.clear()
 
 
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("dream-coder", {"length": "adjusted"}),
+        ("llada", {"length": "adjusted", "decoding": "published"}),
+        ("open-dcoder", {"length": "power", "decoding": "published"}),
+    ],
+)
+def test_the_settings_choose_how_lengths_are_found_and_by_whose_rule_is_written(
+    name: str, keys: dict[str, str], client: RawClient, tmp_path: Path
+) -> None:
+    kind = KINDS[name]
+    folder = tmp_path / kind.id.rpartition("/")[2]
+    write_checkpoint(folder, kind, published_network(kind, scale=2.0))
+    status = use(client, str(folder), keys)
+    assert (status["ready"], status["failure"]) == (True, None)
+    assert steps_of_a_fill(client) > 0
+
+
+def test_the_authors_schedule_is_taken_once_the_settings_ask_for_it(
+    client: RawClient, tmp_path: Path
+) -> None:
+    """Four masks are written in one step where the authors' schedule has one, else in four."""
+    kind = KINDS["llada"]
+    folder = tmp_path / kind.id.rpartition("/")[2]
+    write_checkpoint(folder, kind, published_network(kind))
+    keys = {"length": "fixed", "masks": 4, "sampling": {"rule": "even", "steps": 1}}
+    steps: dict[str, int] = {}
+    for decoding in ("ours", "published"):
+        status = use(client, str(folder), {**keys, "decoding": decoding})
+        assert (status["ready"], status["failure"]) == (True, None)
+        steps[decoding] = steps_of_a_fill(client)
+    assert steps == {"ours": 4, "published": 1}
+
+
 def absent(folder: Path) -> str:
     return "GSAI-ML/LLaDA-8B-Instruct"
 
