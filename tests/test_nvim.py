@@ -238,6 +238,49 @@ def test_checkhealth_says_what_is_wrong_with_the_model(home: Path) -> None:
     assert re.search(r"ERROR model: .*no-weights", report)
 
 
+def test_checkhealth_asks_for_the_model_with_the_keys_of_the_settings(home: Path) -> None:
+    """Without keys an unknown id is refused before one looks whether it is on disk."""
+    keys = {"mask": "<M>", "shift": True, "context": 512}
+    with open_file(home, None, model="nobody/knows-it", model_keys=keys) as neovim:
+        report = neovim.checkhealth("infill")
+    assert re.search(r"ERROR model: nobody/knows-it is not on this disk", report)
+
+
+def no_bundled_model() -> str:
+    try:
+        card_of("bundled")
+    except ModelError as error:
+        return f"there is no bundled model: {error}"
+    return ""
+
+
+needs_bundled = pytest.mark.skipif(bool(no_bundled_model()), reason=no_bundled_model())
+
+
+@needs_bundled
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        pytest.param("auto", r"^- auto chose .+: .+", id="what auto chose, and why"),
+        pytest.param(
+            "no/such", r"WARNING .*no/such.*Until then the bundled", id="what fills instead"
+        ),
+    ],
+)
+def test_checkhealth_says_what_the_running_server_fills_with(
+    home: Path, model: str, said: str
+) -> None:
+    file = home / "sample.py"
+    file.write_text("x = \n", encoding="utf-8")
+    with open_file(home, file, model=model) as neovim:
+        neovim.wait_for_client("infill")
+        neovim.until(lambda: neovim.lua("return Loaded"), "a model is loaded")
+        report = neovim.checkhealth("infill")
+    print(report)
+    assert re.search(said, report, re.MULTILINE)
+    assert "Failed to run" not in report
+
+
 def test_the_newest_request_wins_and_no_request_stays_unanswered(home: Path) -> None:
     file = home / "sample.py"
     file.write_text("def add(a, b):\n    \n", encoding="utf-8")
@@ -294,14 +337,6 @@ def wait_until_ended(process: int) -> None:
         time.sleep(0.05)
 
 
-def no_bundled_model() -> str:
-    try:
-        card_of("bundled")
-    except ModelError as error:
-        return f"there is no bundled model: {error}"
-    return ""
-
-
 # What is deleted from the standard library's textwrap.py: from ‸ to the end of the line.
 PLACES = [
     "    return w.‸wrap(text)",
@@ -335,7 +370,7 @@ def opened_at(place: str, variant: str) -> str:
     return text.replace("\n", "\r\n") if variant == "CRLF" else text
 
 
-@pytest.mark.skipif(bool(no_bundled_model()), reason=no_bundled_model())
+@needs_bundled
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_bundled_model_fills_a_line_of_the_standard_library(home: Path, variant: str) -> None:
     """At the first of the places where it has something to say; nothing else may change."""

@@ -113,7 +113,8 @@ def test_the_settings_choose_how_lengths_are_found_and_by_whose_rule_is_written(
 def test_the_authors_schedule_is_taken_once_the_settings_ask_for_it(
     client: RawClient, tmp_path: Path
 ) -> None:
-    """Four masks are written in one step where the authors' schedule has one, else in four."""
+    """Four masks are written in one step where the authors' schedule has one, else in four; then
+    what does not parse may be written again."""
     kind = KINDS["llada"]
     folder = tmp_path / kind.id.rpartition("/")[2]
     write_checkpoint(folder, kind, published_network(kind))
@@ -123,7 +124,7 @@ def test_the_authors_schedule_is_taken_once_the_settings_ask_for_it(
         status = use(client, str(folder), {**keys, "decoding": decoding})
         assert (status["ready"], status["failure"]) == (True, None)
         steps[decoding] = steps_of_a_fill(client)
-    assert steps == {"ours": 4, "published": 1}
+    assert steps["published"] < 4 <= steps["ours"]
 
 
 def absent(folder: Path) -> str:

@@ -104,6 +104,8 @@ function M.check_status(client)
     health.warn('it does not answer', 'See the log that :checkhealth vim.lsp names.')
   elseif not status.enabled then
     health.warn('filling is switched off', 'Set `enabled` to true, see :help infill-settings.')
+  elseif status.ready and type(status.failure) == 'string' then
+    health.warn(status.failure, 'Another model can be named, see :help infill-settings.')
   elseif status.ready then
     health.ok(('its model %s is loaded'):format(vim.inspect(status.model)))
   elseif status.loading then
@@ -111,17 +113,24 @@ function M.check_status(client)
   else
     health.error(tostring(status.failure), 'Another model can be named, see :help infill-settings.')
   end
+  if status and type(status.choice) == 'string' then
+    health.info(status.choice) -- what "auto" is, and why
+  end
 end
 
---- The model that the client's configuration names, if it names one.
+--- The model that the client's configuration names, as the command line takes it.
 local function model_wanted()
   local options = (vim.lsp.config.infill or {}).init_options or {}
-  return (options.infill or options).model
+  options = options.infill or options
+  local arguments = options.model and { '--model', options.model } or {}
+  if not vim.tbl_isempty(options.model_keys or {}) then
+    vim.list_extend(arguments, { '--model-keys', vim.json.encode(options.model_keys) })
+  end
+  return arguments
 end
 
 function M.check_doctor(command)
-  local model = model_wanted()
-  local arguments = vim.list_extend({ 'doctor', '--json' }, model and { '--model', model } or {})
+  local arguments = vim.list_extend({ 'doctor', '--json' }, model_wanted())
   local printed, failure = ask(command, arguments, 120) -- it loads the model and tries a fill
   local decoded, report = pcall(vim.json.decode, printed)
   if not decoded then
