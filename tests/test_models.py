@@ -284,6 +284,22 @@ def test_info_says_where_a_network_lies_and_what_it_needs(program: Program) -> N
     assert "the catalog does not know some/thing" in program.refused("info", "some/thing", status=2)
 
 
+def test_info_shows_a_network_as_the_keys_of_the_settings_would_have_it(program: Program) -> None:
+    keys = {"length": "adjusted", "decoding": "published", "weights": "int8"}
+    told = ["info", KNOWN, "--model-keys", json.dumps(keys)]
+    plain = json.loads(program.run("info", KNOWN, "--json").stdout)
+    changed = json.loads(program.run(*told, "--json").stdout)
+    assert (plain["length"], plain["decoding"]) == ("choose", "ours")
+    assert (changed["length"], changed["decoding"]) == ("adjusted", "published")
+    assert changed["memory"]["weights"] < plain["memory"]["weights"]
+    read = " ".join(program.run(*told).stdout.split())
+    assert "adjusted (LR-DLLM in both stages" in read
+    assert "published (as its authors do it" in read
+    said = program.refused("info", KNOWN, "--model-keys", '{"length": "lr"}')
+    assert "'length' must be one of 'grow', 'choose'" in said
+    assert "adjusted" in program.run("info", "--help").stdout
+
+
 def test_a_list_says_of_each_whether_it_is_here_and_what_auto_is(program: Program) -> None:
     assert program.run("pull", KNOWN).returncode == 0
     lines = program.run("list").stdout.splitlines()
