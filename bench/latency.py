@@ -33,7 +33,7 @@ def lines_of(report: dict[str, Any]) -> list[str]:
         f"{report['model']['name']} {report['model']['version']}; {machine['cores']} cores, "
         f"load {machine['load']}, Python {machine['python']}, {machine['system']}",
         "",
-        "| | p50 ms | p90 ms |",
+        "| | p50 ms | p95 ms |",
         "|---|--:|--:|",
         *(f"| fill: {name.removesuffix('_ms')} | {both(fill[name])} |" for name in STAGES),
         f"| typed along | {both(along['ms'])} |",
@@ -41,13 +41,14 @@ def lines_of(report: dict[str, Any]) -> list[str]:
         "",
         f"{fill['shown']} of {fill['fills']} fills shown, {fill['steps_p50']} steps at the median; "
         f"{cancel['late_steps']} {cancel['counted']} begun after {cancel['cancelled']} cancels; "
+        f"the first fill comes {window['first_fill_s']} s after the server was started; "
         f"the server holds {window['resident_mb_without_model']} MB without and "
         f"{window['resident_mb_with_model']} MB with the model.",
     ]
 
 
 def both(spread: dict[str, float | None]) -> str:
-    return f"{spread['p50']} | {spread['p90']}"
+    return f"{spread['p50']} | {spread['p95']}"
 
 
 if __name__ == "__main__":

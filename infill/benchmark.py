@@ -16,7 +16,7 @@ from time import perf_counter
 from typing import Any, Protocol, runtime_checkable
 
 from infill.document import Document
-from infill.fill import Fill, Timing, fill_at
+from infill.fill import Fill, fill_at
 from infill.memory import Memory
 from infill.settings import Settings
 from infill.terminal import percentile
@@ -76,8 +76,8 @@ async def fill_times(
         "context_chars": CONTEXT,
         "shown": sum(fill.edit is not None for fill in fills[1:]),
         "steps_p50": percentile((fill.steps for fill in fills[1:]), 50),
-        "total_ms": spread(timings, lambda timing: timing.total),
-        **{stage: spread(timings, lambda timing, s=stage: getattr(timing, s)) for stage in STAGES},
+        "total_ms": spread([timing.total for timing in timings]),
+        **{stage: spread([getattr(timing, stage) for timing in timings]) for stage in STAGES},
     }
 
 
@@ -88,9 +88,8 @@ async def fill_of(spot: Spot, denoiser: Denoiser, settings: Settings, memory: Me
     )  # fmt: skip
 
 
-def spread(timings: Sequence[Timing], of: Callable[[Timing], float]) -> dict[str, float | None]:
-    values = [of(timing) for timing in timings]
-    return {"p50": percentile(values, 50), "p90": percentile(values, 90)}
+def spread(values: Sequence[float]) -> dict[str, float | None]:
+    return {"p50": percentile(values, 50), "p95": percentile(values, 95)}
 
 
 async def typed_along(settings: Settings, count: int) -> dict[str, Any]:
@@ -106,7 +105,7 @@ async def typed_along(settings: Settings, count: int) -> dict[str, Any]:
         began = perf_counter()
         fill = await fill_of(Spot(later, cursor + len(typed)), denoiser, settings, memory)
         ms += [(perf_counter() - began) * 1000] * fill.remembered
-    return {"hits": len(ms), "ms": {"p50": percentile(ms, 50), "p90": percentile(ms, 90)}}
+    return {"hits": len(ms), "ms": spread(ms)}
 
 
 @runtime_checkable

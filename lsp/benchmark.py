@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from infill.benchmark import STAGES, fill_times, steps_after_cancel, typed_along
+from infill.benchmark import STAGES, fill_times, spread, steps_after_cancel, typed_along
 from infill.settings import Settings
-from infill.terminal import console, loaded, percentile, print_json
+from infill.terminal import console, loaded, print_json
 from lsp.probe import Window, resident_mb
 from model import Denoiser
 
@@ -67,23 +67,28 @@ def window_numbers(settings: Settings, saw: Callable[[], None]) -> dict[str, Any
             window.initialize(enabled=False)
             starts.append((perf_counter() - began) * 1000)
         saw()
+    without, _ = when_answered(enabled=False)
+    with_model, seconds = when_answered(
+        model=settings.model, model_keys=settings.model_keys, seed=settings.seed
+    )
     return {
-        "initialize_ms": {"p50": percentile(starts, 50), "p90": percentile(starts, 90)},
-        "resident_mb_without_model": memory_with(enabled=False),
-        "resident_mb_with_model": memory_with(
-            model=settings.model, model_keys=settings.model_keys, seed=settings.seed
-        ),
+        "initialize_ms": spread(starts),
+        "first_fill_s": seconds,
+        "resident_mb_without_model": without,
+        "resident_mb_with_model": with_model,
     }
 
 
-def memory_with(**options: object) -> float | None:
-    """Of a server that has answered a request: before that it has not loaded all of itself."""
+def when_answered(**options: object) -> tuple[float | None, float]:
+    """The memory of a server that has answered a request, before which it has not loaded all of
+    itself; and after how many seconds from its start that was."""
+    began = perf_counter()
     with Window() as window:
         window.initialize(**options)
         if options.get("enabled", True):
             window.when_ready()
         window.fill(PROBE, 1, len("    return "))
-        return resident_mb(window.process.pid)
+        return resident_mb(window.process.pid), round(perf_counter() - began, 2)
 
 
 def machine() -> dict[str, Any]:
@@ -100,17 +105,18 @@ def machine() -> dict[str, Any]:
 def table_of(report: dict[str, Any]) -> Table:
     fill, window, machine = report["fill"], report["window"], report["machine"]
     table = Table(title=f"{report['model']['name']} {report['model']['version']}")
-    for column in ("", "p50", "p90"):
+    for column in ("", "p50", "p95"):
         table.add_column(column, justify="left" if not column else "right")
 
     def row(name: str, spread: dict[str, float | None], unit: str = "ms") -> None:
-        table.add_row(name, *(measured(spread[part], unit) for part in ("p50", "p90")))
+        table.add_row(name, *(measured(spread[part], unit) for part in ("p50", "p95")))
 
     row(f"a fill ({fill['fills']} lines, {fill['context_chars']} characters)", fill["total_ms"])
     for stage in STAGES:
         row(f"  {stage.removesuffix('_ms')}", fill[stage])
     row(f"typed along ({report['typed_along']['hits']} hits)", report["typed_along"]["ms"])
     row("start to the answer to initialize", window["initialize_ms"])
+    table.add_row("start to the first fill", measured(window["first_fill_s"], "s"), "")
     table.add_section()
     table.add_row("fills shown", f"{fill['shown']} of {fill['fills']}", "")
     table.add_row("steps a fill", measured(fill["steps_p50"], ""), "")
