@@ -19,7 +19,7 @@ from infill.source import InputError
 from infill.terminal import console, print_json
 from lsp.pull import NAME, likely, needs_hub
 from model import auto, folder, hub
-from model.catalog import DECODINGS, LENGTHS, Row, known, row_from, row_of
+from model.catalog import DECODINGS, LENGTHS, MODES, Row, known, row_from, row_of
 from model.hub import gb
 from model.load import BUNDLED
 from model.machine import Machine, machine
@@ -121,20 +121,13 @@ def show_info(name: str, *, keys: Mapping[str, Any] | None = None, as_json: bool
 def facts_of(network: Network) -> dict[str, Any]:
     """The row, and what it means on this machine."""
     row, plan = network.row, network.plan
-    tokens = ("mask", "bos", "eos", "expand", "delete")
-    special = {key: value for key in tokens if (value := getattr(row, key)) is not None}
     return network.as_object() | {
         "limits": row.limits,
         "page": f"https://huggingface.co/{row.id}",
         "layout": row.layout,
         "context": row.context,
-        "shift": row.shift,
-        "special_tokens": special | ({"banned": list(row.banned)} if row.banned else {}),
-        "masks": row.masks,
         "limit": row.limit,
-        **({"budget": row.budget} if row.budget else {}),
-        "sampling": {k: v for k, v in asdict(row.sampling).items() if v or k == "temperature"},
-        "decoding": row.decoding,
+        **(canvas_facts(row) if row.family == "uniform" else masked_facts(row)),
         "published": auto.PUBLISHED.get(row.id),
         "verified": row.verified,
         "memory": {
@@ -145,6 +138,25 @@ def facts_of(network: Network) -> dict[str, Any]:
             "free": plan.free,
         },
     }
+
+
+def masked_facts(row: Row) -> dict[str, Any]:
+    tokens = ("mask", "bos", "eos", "expand", "delete")
+    special = {key: value for key in tokens if (value := getattr(row, key)) is not None}
+    return {
+        "shift": row.shift,
+        "special_tokens": special | ({"banned": list(row.banned)} if row.banned else {}),
+        "masks": row.masks,
+        **({"budget": row.budget} if row.budget else {}),
+        "sampling": {k: v for k, v in asdict(row.sampling).items() if v or k == "temperature"},
+        "decoding": row.decoding,
+    }
+
+
+def canvas_facts(row: Row) -> dict[str, Any]:
+    """Of a network that refines a canvas of noise."""
+    steps = {} if row.decoding == "published" else {"steps": row.steps}
+    return {"canvas": row.canvas, "prompt": row.prompt, "mode": row.mode, **steps}
 
 
 def told(key: str, value: Any) -> str:
@@ -164,7 +176,9 @@ def told(key: str, value: Any) -> str:
             return f"{value} ({LENGTHS[value]})"
         case "decoding", str():
             return f"{value} ({DECODINGS[value]})"
-        case "context", int():
+        case "mode", str():
+            return f"{value} ({MODES[value]})"
+        case "context" | "canvas" | "prompt", int():
             return f"{value} tokens"
         case "memory", _:
             free = "" if value["free"] is None else f", {gb(value['free'])} are free"

@@ -1,6 +1,7 @@
 """What a published config.json says: which architecture, and its shape.
 
-Configs are checked for all that would ask for other arithmetic than ours. No torch, no weights.
+Configs are checked for all that would ask for other arithmetic than ours; `model/gemma/shape.py`
+reads those of DiffusionGemma. No torch, no weights.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ LAYOUT_OF = {
     "qwen3": "qwen3",
     "a2d-qwen3": "qwen3",
     "llada": "llada",
+    "diffusion_gemma": "diffusion_gemma",
 }  # by `model_type`, in small letters
+GEMMA = "google/diffusiongemma-26B-A4B-it"
 # What the arithmetic of model/network.py takes for granted; a config that says otherwise is of
 # another architecture, whatever its name.
 GRANTED: dict[str, dict[str, tuple[object, ...]]] = {
@@ -72,6 +75,11 @@ def config_of(folder: Path) -> dict[str, Any]:
 def layout_of(config: Mapping[str, Any], folder: Path) -> str:
     kind = str(config.get("model_type"))
     layout = LAYOUT_OF.get(kind.lower())
+    if layout is None and "gemma" in kind.lower():
+        raise ModelError(
+            f"{folder} is {kind!r}, another Gemma: it writes from left to right and fills no hole. "
+            f"Take {GEMMA}, the one that refines a canvas, or 'bundled'"
+        )
     if layout is None:
         raise ModelError(
             f"{folder} is of the architecture {kind!r}, which is not known (known are "

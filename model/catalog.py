@@ -1,4 +1,4 @@
-"""What is known of published networks of the masked family: one row each, and rows from settings.
+"""What is known of published networks: one row each, and rows from settings.
 
 The rows are in `catalog.toml`. It knows no weights on disk and no torch: only facts that were
 published, and what of them this project has verified.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +18,8 @@ from model.canvas import ModelError
 from model.policy import Order
 
 DATA = Path(__file__).with_suffix(".toml")
-LAYOUTS = ("qwen2", "qwen3", "llada")  # whose names the weights carry
+LAYOUTS = ("qwen2", "qwen3", "llada", "diffusion_gemma")  # whose names the weights carry
+FAMILIES = ("masked", "uniform")  # holes start as masks, or as uniform noise on a canvas
 # How a hole gets its length, as a reader may be told it.
 LENGTHS = {
     "grow": "the network adds and deletes masks itself",
@@ -28,6 +29,7 @@ LENGTHS = {
     "adjusted": "LR-DLLM in both stages: written from the left, the length looked at at each token",
     "power": "several lengths are tried: confidence by a power of the length",
     "probe": "several lengths are tried: those that its probe.safetensors tells",
+    "judged": "several lengths are tried, judged by what follows; or the network ends by itself",
     "fixed": "it stays as it is",
 }
 DECODINGS = {
@@ -37,7 +39,12 @@ DECODINGS = {
 ORDERS: tuple[Order, ...] = get_args(Order)
 Rule = Literal["one", "even", "p2"]
 RULES: tuple[Rule, ...] = get_args(Rule)
-WEIGHTS = ("bfloat16", "float32", "int8", "float8")  # what weights are held as
+WEIGHTS = ("bfloat16", "float32", "int8", "float8", "int4")  # what weights are held as
+MODES = {
+    "auto": "clamped within lines and for several holes, prompted for blocks and at a file's end",
+    "clamped": "what follows a hole stands on its canvas and stays",
+    "prompted": "what follows is told beforehand, and the network ends the hole itself",
+}
 
 Token = int | str  # an id, or the token's text where its id is only in the tokenizer's files
 
@@ -68,13 +75,17 @@ class Row:
     delete; `decoding` one of `DECODINGS`.
     `masks` is what a hole starts with, `limit` what it may grow to, `budget` how often it may grow
     by a mask, whatever was cut of it; 0: as often as its limit has tokens.
+
+    The uniform family has no masks and no shift, its special tokens are in its files. Of `context`
+    at most `prompt` tokens are laid out, beside a `canvas` of so many (0: what its config says),
+    which is refined in `steps` at most, in a `mode` (see `model/gemma/layout.py`).
     """
 
     id: str
     layout: str
-    mask: Token
-    shift: bool  # the token at position i is read from row i-1
     context: int  # tokens it was trained on at once
+    mask: Token = ""  # a masked network must have one
+    shift: bool = False  # the token at position i is read from row i-1
     revision: str = ""  # the commit that was looked at; empty: none was, "main" is whatever it is
     licence: str = "unknown"
     limits: str = ""  # of the licence, in a sentence
@@ -93,6 +104,10 @@ class Row:
     sampling: Sampling = field(default_factory=Sampling)
     decoding: str = "ours"
     weights: str = ""  # see `WEIGHTS`; empty: what the device multiplies fastest
+    mode: str = "auto"
+    prompt: int = 8192
+    canvas: int = 0
+    steps: int = 16
     verified: str = "nothing"  # in a sentence: what, and how
 
     @property
@@ -132,11 +147,19 @@ def row_from(mapping: Mapping[str, Any], base: Row | None = None) -> Row:
     ]
     values: dict[str, Any] = {} if base is None else {f.name: getattr(base, f.name) for f in WHOLE}
     values |= given
-    if lacking := [key for key in REQUIRED if key not in values]:
+    uniform = values.get("layout") == "diffusion_gemma"
+    values["family"] = values.get("family") or FAMILIES[uniform]
+    required = [key for key in REQUIRED if not uniform or key not in ("mask", "shift")]
+    if lacking := [key for key in required if key not in values]:
         complaints.append(
             f"{', '.join(map(repr, lacking))} {'is' if len(lacking) == 1 else 'are'} missing "
-            f"(needed are {', '.join(REQUIRED)})"
+            f"(needed are {', '.join(required)})"
         )
+    strange = MASKED_ONLY if uniform else UNIFORM_ONLY
+    complaints += [
+        f"{key!r} says nothing of a network of the {values['family']} family"
+        for key in given if key in strange
+    ]  # fmt: skip
     if not complaints:
         complaints += contradictions(values)
     if complaints:
@@ -145,7 +168,9 @@ def row_from(mapping: Mapping[str, Any], base: Row | None = None) -> Row:
     sampling = values.get("sampling", Sampling())
     if not isinstance(sampling, Sampling):
         values["sampling"] = Sampling(**sampling)
-    if "length" not in given and base is None and values.get("expand") is not None:
+    if "length" not in given and base is None and uniform:
+        values["length"] = "judged"
+    elif "length" not in given and base is None and values.get("expand") is not None:
         values["length"] = "grow"
     return Row(**values)
 
@@ -159,6 +184,14 @@ def unknown(key: str) -> str:
 
 def contradictions(values: Mapping[str, Any]) -> list[str]:
     found: list[str] = []
+    if (values["family"] == "uniform") != (values["layout"] == "diffusion_gemma"):
+        found.append("'family' is 'uniform' where 'layout' is 'diffusion_gemma', else 'masked'")
+    elif values["family"] == "uniform":
+        return uniform_contradictions(values)
+    if values.get("length") == "judged":
+        found.append("'length' as judged is for a diffusion_gemma only")
+    if values.get("weights") == "int4":
+        found.append("'weights' as int4 are for the experts of a diffusion_gemma only")
     tokens = {key: values.get(key) for key in ("bos", "eos", "expand", "delete")}
     if values.get("around") and tokens["bos"] is None and tokens["eos"] is None:
         found.append("'around' needs 'bos' or 'eos'")
@@ -172,6 +205,21 @@ def contradictions(values: Mapping[str, Any]) -> list[str]:
         found.append("'masks' may not be above 'limit'")
     if values.get("limit", 128) >= values["context"]:
         found.append("'limit' must leave room in 'context' for what stands around the hole")
+    return found
+
+
+def uniform_contradictions(values: Mapping[str, Any]) -> list[str]:
+    found: list[str] = []
+    limit, canvas = values.get("limit", 128), values.get("canvas", 0)
+    if canvas and limit > canvas:
+        found.append(
+            f"a hole of 'limit' {limit} tokens has no room on a 'canvas' of {canvas}: take a "
+            "smaller limit"
+        )
+    if values.get("length", "judged") != "judged":
+        found.append("'length' of a diffusion_gemma is 'judged', it has no other way")
+    if values.get("weights") == "int8":
+        found.append("'weights' of a diffusion_gemma may be int4, float8, bfloat16 or float32")
     return found
 
 
@@ -229,7 +277,7 @@ KINDS: dict[str, Kind] = {
     "licence": TEXT,
     "limits": TEXT,
     "bytes": COUNT,
-    "family": one_of(("masked",)),
+    "family": one_of(FAMILIES),
     "bos": TOKEN,
     "eos": TOKEN,
     "expand": TOKEN,
@@ -250,9 +298,16 @@ KINDS: dict[str, Kind] = {
     ),
     "decoding": one_of(tuple(DECODINGS)),
     "weights": one_of(WEIGHTS),
+    "mode": one_of(tuple(MODES)),
+    "prompt": COUNT,
+    "canvas": COUNT,
+    "steps": COUNT,
     "verified": TEXT,
 }  # fmt: skip
 WHOLE = fields(Row)
-REQUIRED = tuple(
-    f.name for f in WHOLE if f.default is MISSING and f.default_factory is MISSING
-)  # what no file of a network says
+MASKED_ONLY = (
+    "mask", "shift", "bos", "eos", "expand", "delete", "banned", "around", "masks", "budget",
+    "sampling",
+)  # fmt: skip
+UNIFORM_ONLY = ("mode", "prompt", "canvas", "steps")
+REQUIRED = ("id", "layout", "mask", "shift", "context")  # what no file of a masked network says

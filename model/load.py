@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from model import auto, folder, hub, stock
 from model.architecture import is_published
-from model.canvas import Card, Denoiser, ModelError
+from model.canvas import Card, Denoiser, ModelError, lacking
 from model.catalog import Row, row_of
 from model.scripted import Scripted
 
 if TYPE_CHECKING:
     from model.engine import Engine
+    from model.gemma.engine import Engine as CanvasEngine
 
 Progress = Callable[[str, float], None]  # what is being done, the share of it done (0 to 1)
 
@@ -71,7 +72,7 @@ def load(
     name = auto.resolved(name, on_choice, loads=True)
     tell(f"loading {name}", 0.0)
     place = place_of(name, keys)
-    engine = engine_of(
+    engine = resident_of(
         place, seed=seed,
         on_share=lambda what, share: tell(f"loading {name}: {what}", 0.8 * share),
     )  # fmt: skip
@@ -84,13 +85,26 @@ def load(
     return engine
 
 
+def resident_of(
+    place: Place, *, seed: int = 0, on_share: Progress | None = None
+) -> Engine | CanvasEngine:
+    """The engine of the network that lies there, whatever its family; not warmed up."""
+    if place.row is None or place.row.family != "uniform":
+        return engine_of(place, seed=seed, on_share=on_share)
+    try:
+        from model.gemma.load import load_gemma
+    except ImportError as error:
+        raise lacking(error) from error
+    return load_gemma(place.folder, place.row, seed=seed, on_share=on_share)
+
+
 def engine_of(
     place: Place,
     *,
     seed: int = 0,
     on_share: Progress | None = None,
 ) -> Engine:
-    """The engine of the network that lies there, not warmed up. Raises `ModelError`."""
+    """The engine of the masked network that lies there, not warmed up. Raises `ModelError`."""
     if place.row is None:
         return folder.load_folder(place.folder, seed=seed)
     return stock.load_stock(place.folder, place.row, seed=seed, on_share=on_share)

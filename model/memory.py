@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 BOARDS = 8  # the most that are stepped at once
 WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}  # bytes
-NARROW = ("int8", "float8")  # what matrices of blocks may be held as, in one byte
+NARROW = ("int8", "float8", "int4")  # what matrices may be held as, in one byte or less
 SHORT = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "float8": "fp8"}
 # A CUDA context is no longer among the free bytes when one asks for them. What cuBLAS takes for its
 # workspaces, and the allocator by rounding up, is: a guess, to be replaced by a measured one.
@@ -42,7 +42,8 @@ class Plan:
     working: int
     alone: int
     free: int | None
-    smaller: int | None = None  # the least that it would need as int8, where it is not
+    smaller: int | None = None  # the least that it would need as `smaller_as`, where it is not
+    smaller_as: str = "int8"
 
     @property
     def needed(self) -> int:
@@ -73,6 +74,10 @@ def plan_for(
     row's context, where they are not given.
     """
     kind, where = str(dtype).removeprefix("torch."), str(device)
+    if row.family == "uniform":
+        from model.gemma import plan
+
+        return plan.plan_for(row, None, where, kind, free=free)
     width = WIDTHS[kind]
     widths = (shape.dim, shape.ff, shape.vocab) if shape else usual_widths(row.bytes)
     overhead = OVERHEAD if where.startswith("cuda") else 0
@@ -117,7 +122,7 @@ def check(plan: Plan, rows: Iterable[Row] | None = None) -> None:
     plans = [plan_for(row, None, plan.device, computed, free=free) for row in others]
     choices = [f"{p.name} ({gb(p.needed)})" for p in plans if p.fits][:3]
     if plan.smaller is not None and plan.smaller <= free:
-        choices.append(f'itself by the key weights = "int8" ({gb(plan.smaller)})')
+        choices.append(f'itself by the key weights = "{plan.smaller_as}" ({gb(plan.smaller)})')
     choices.append("bundled")
     what = "memory" if plan.device == "cpu" else "it"
     raise ModelError(

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model.architecture import config_of, layout_of, shape_of
+from model.architecture import GEMMA, config_of, layout_of, shape_of
 from model.board import Start
 from model.canvas import Card, ModelError, lacking
 from model.catalog import Row, row_from, row_of
@@ -43,6 +43,8 @@ def row_for(folder: Path, keys: Mapping[str, Any] | None = None) -> Row:
     config = config_of(folder)
     layout = layout_of(config, folder)
     row = next((row for name in names_of(folder, config) if (row := row_of(name))), None)
+    if row is None and layout == "diffusion_gemma":
+        row = gemma_in(folder)
     if row is None and not keys:
         raise ModelError(
             f"{folder} is a network that the catalog does not know, so a few things must be said "
@@ -61,6 +63,16 @@ def row_for(folder: Path, keys: Mapping[str, Any] | None = None) -> Row:
             f"architecture {config['model_type']!r}, whose layout is {layout!r}"
         )
     return row
+
+
+def gemma_in(folder: Path) -> Row:
+    """The row of a DiffusionGemma of another name: all that differs is in its files."""
+    known = row_of(GEMMA)
+    assert known is not None
+    return replace(
+        known, id=folder.resolve().name, revision="", licence="unknown", limits="", bytes=0,
+        canvas=0, verified="nothing",
+    )  # fmt: skip
 
 
 def names_of(folder: Path, config: Mapping[str, Any]) -> list[str]:
@@ -100,10 +112,11 @@ def policy_of(row: Row, *, leftmost: bool = False) -> Policy:
 
 def card_of(folder: Path, row: Row) -> Card:
     grows = {"grow"} if row.length == "grow" else set[str]()
+    tokens = min(row.context - row.limit, row.prompt if row.family == "uniform" else row.context)
     return Card(
         name=row.id.rpartition("/")[2],
         version=version_of(folder, row),
-        context=CHARS_A_TOKEN * (row.context - row.limit),
+        context=CHARS_A_TOKEN * tokens,
         hole_limit=row.limit,
         abilities=ABILITIES | grows,
     )
@@ -135,6 +148,11 @@ def load_stock(
     """
     config = config_of(folder)
     layout = layout_of(config, folder)
+    if row.family != "masked":
+        raise ModelError(
+            f"{row.id} has no masks: lengths, probes and counts are for networks that have, "
+            "see `infill-lsp models list`"
+        )
     try:
         import torch
 

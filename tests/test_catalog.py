@@ -43,9 +43,12 @@ def bytes_from(shape: tuple[int, ...], layout: str) -> int:
     return 2 * (vocab * dim * (2 if head else 1) + layers * layer + dim)
 
 
+MASKED = [row for row in known() if row.family == "masked"]
+
+
 def test_the_bytes_follow_from_the_published_shapes() -> None:
-    assert {row.id: row.bytes for row in known()} == {
-        row.id: bytes_from(SHAPES[row.id], row.layout) for row in known()
+    assert {row.id: row.bytes for row in MASKED} == {
+        row.id: bytes_from(SHAPES[row.id], row.layout) for row in MASKED
     }
 
 
@@ -56,10 +59,14 @@ def test_a_row_says_all_that_one_wants_to_know(row: Row) -> None:
     assert row.licence != "unknown"
     assert row.limits
     assert "logits" in row.verified
+    assert row.length in LENGTHS
+
+
+@pytest.mark.parametrize("row", MASKED, ids=lambda row: row.id)
+def test_special_tokens_are_within_the_vocabulary(row: Row) -> None:
     vocab = SHAPES[row.id][0]
     ids = (row.mask, row.bos, row.eos, row.expand, row.delete, *row.banned)
     assert all(i < vocab for i in ids if isinstance(i, int))
-    assert row.length in LENGTHS
 
 
 def test_only_what_was_pinned_in_public_is_pinned() -> None:
@@ -104,7 +111,7 @@ def test_keys_are_laid_over_a_known_row() -> None:
         ({"zzz": 4}, "'zzz' is unknown (known are around, banned"),
         ({"mask": -1}, "'mask' must be a token's id or text, not -1"),
         ({"mask": True}, "'mask' must be a token's id or text, not True"),
-        ({"layout": "gpt2"}, "'layout' must be one of 'qwen2', 'qwen3', 'llada', not 'gpt2'"),
+        ({"layout": "gpt2"}, "'layout' must be one of 'qwen2', 'qwen3', 'llada', 'diff"),
         ({"shift": 1}, "'shift' must be true or false, not 1"),
         ({"context": "2048"}, "'context' must be a number above 0, not '2048'"),
         ({"banned": 7}, "'banned' must be a list of tokens, not 7"),
@@ -125,6 +132,9 @@ def test_keys_are_laid_over_a_known_row() -> None:
         ({"eos": 5}, "'mask' must be a token of its own"),
         ({"masks": 200}, "'masks' may not be above 'limit'"),
         ({"context": 128}, "'limit' must leave room in 'context'"),
+        ({"mode": "clamped"}, "'mode' says nothing of a network of the masked family"),
+        ({"family": "uniform"}, "'family' is 'uniform' where 'layout' is 'diffusion_gemma'"),
+        ({"weights": "int4"}, "'weights' as int4 are for the experts of a diffusion_gemma only"),
     ],
 )
 def test_what_is_amiss_with_a_key_is_said(changes: dict[str, Any], message: str) -> None:
@@ -145,3 +155,32 @@ def test_all_that_is_amiss_is_said_at_once() -> None:
 
 def test_every_field_of_a_row_has_a_key_that_is_checked() -> None:
     assert {field.name for field in fields(Row)} == KINDS.keys()
+
+
+GEMMA = "google/diffusiongemma-26B-A4B-it"
+
+
+def test_a_network_without_masks_needs_none_said() -> None:
+    row = row_of(GEMMA)
+    assert row
+    assert (row.family, row.mask, row.mode, row.canvas) == ("uniform", "", "auto", 256)
+    few = row_from({"id": "me/mine", "layout": "diffusion_gemma", "context": 4096})
+    assert (few.family, few.steps, few.canvas) == ("uniform", 16, 0)
+    assert row_from({"mode": "prompted", "weights": "int4"}, row).mode == "prompted"
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"mode": "free"}, "'mode' must be one of 'auto', 'clamped', 'prompted', not 'free'"),
+        ({"mask": 4}, "'mask' says nothing of a network of the uniform family"),
+        ({"limit": 300}, "a hole of 'limit' 300 tokens has no room on a 'canvas' of 256"),
+        ({"weights": "int8"}, "may be int4, float8, bfloat16 or float32"),
+        ({"canvas": 0}, "'canvas' must be a number above 0, not 0"),
+    ],
+)
+def test_what_is_amiss_with_a_key_of_such_a_network_is_said(
+    keys: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ModelError, match=re.escape(message)):
+        row_from(keys, row_of(GEMMA))

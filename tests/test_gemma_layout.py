@@ -93,7 +93,11 @@ def test_special_tokens_in_a_file_are_plain_text_and_are_never_shown(
 def test_an_answer_may_end_only_where_it_is_free(vocabulary: Vocabulary) -> None:
     assert vocabulary.enders == {1, 50, 106}
     assert {0, 1, 2, 50, 105, 106, 100, 98} <= {*vocabulary.silent}
-    assert {*vocabulary.silent} - {*vocabulary.writable} == vocabulary.enders
+    clamped, free = only(LINE, vocabulary, "clamped"), only(LINE, vocabulary, "prompted")
+    block = only(BLOCK, vocabulary, "clamped")
+    assert {*block.banned} == {*vocabulary.silent}
+    assert {*block.banned} - {*free.banned} == vocabulary.enders
+    assert {*clamped.banned} - {*block.banned} == vocabulary.newlines  # a line stays one
 
 
 def test_a_prompt_is_the_instruction_what_follows_and_then_what_is_before(

@@ -44,6 +44,7 @@ class Layout:
     places: tuple[tuple[range, ...], ...]
     after: str  # what follows the last hole
     limit: int  # of a prompted hole
+    banned: tuple[int, ...]
 
 
 def groups_of(canvas: Canvas, vocabulary: Vocabulary, room: Room, mode: str) -> list[range]:
@@ -123,11 +124,13 @@ def laid_out(
         free = min(room.canvas - len(prompt.tail), holes[0].limit + OVERLAP)
         place = range(len(prompt.tail), len(prompt.tail) + free)
         row = Row((*prompt.tail, *[NOISE] * free), (place,), seed=seed)
-        return Layout(chosen, prompt, (row,), ((place,),), after, holes[0].limit)
+        banned = vocabulary.banned(ends=True, one_line=False)
+        return Layout(chosen, prompt, (row,), ((place,),), after, holes[0].limit, banned)
     between = [vocabulary.encode(canvas.texts[i + 1]) for i in group[:-1]]
     follows = ending(after, prompt.fence, vocabulary, room.canvas)
     rows, places = clamped(holes, between, follows, prompt, vocabulary, room.canvas, seed)
-    return Layout(chosen, prompt, rows, places, after, holes[0].limit)
+    banned = vocabulary.banned(ends=False, one_line=not any(hole.multiline for hole in holes))
+    return Layout(chosen, prompt, rows, places, after, holes[0].limit, banned)
 
 
 def ending(after: str, fence: str, vocabulary: Vocabulary, room: int) -> list[int]:

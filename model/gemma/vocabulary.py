@@ -52,10 +52,10 @@ class Vocabulary:
         """One text an id, whole characters only."""
         return self.tokens.pieces(ids)
 
-    @property
-    def writable(self) -> tuple[int, ...]:
-        """What must not be written where an answer may end by itself."""
-        return tuple(i for i in self.silent if i not in self.enders)
+    def banned(self, *, ends: bool, one_line: bool) -> tuple[int, ...]:
+        """What must not be written; `ends`: where an answer may end by itself."""
+        silent = (i for i in self.silent if not ends or i not in self.enders)
+        return (*silent, *(sorted(self.newlines) if one_line else ()))
 
 
 def vocabulary_from(folder: Path, size: int, ends: Collection[int] = ()) -> Vocabulary:

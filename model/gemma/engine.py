@@ -1,0 +1,249 @@
+"""The engine of DiffusionGemma: one thread owns the network, and what it has read stays read.
+
+Canvases are refined one after the other: each has a prompt of its own, and one that begins like the
+last is read from where they differ. It knows no files and no editors; `load` makes one.
+"""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# torch is only partly typed.
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from model.canvas import Canvas, Card, Draft, Hole, ModelError, Piece
+from model.gemma.decode import Decoding, Told
+from model.gemma.desk import Desk
+from model.gemma.layout import Layout, Room, groups_of, laid_out, pieces_of
+from model.gemma.network import Network
+from model.gemma.sampler import Policy
+from model.gemma.vocabulary import Vocabulary
+
+logger = logging.getLogger(__name__)
+
+PORTION = 1024  # tokens of a prompt that are read at once: between two one may stop asking
+LOOKS = 2  # steps before a length is chosen: what the first says of noise says little
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """A canvas in work, or waiting. `wanted` turns false when its asker has gone."""
+
+    canvas: Canvas
+    loop: asyncio.AbstractEventLoop
+    drafts: asyncio.Queue[Draft | ModelError] = field(default_factory=asyncio.Queue)
+    wanted: bool = True
+    came: float = field(default_factory=time.perf_counter)
+
+    def tell(self, news: Draft | ModelError) -> None:
+        try:
+            self.loop.call_soon_threadsafe(self.drafts.put_nowait, news)
+        except RuntimeError:  # the asker's event loop has ended, and the asker with it
+            self.wanted = False
+
+
+class Engine:
+    """A Denoiser with its network in this process.
+
+    `mode` is the catalog's key. `steps` counts steps of canvases, `tokens_read` tokens of prompts:
+    what was kept from one request to the next is not read again. `candidates` is how many lengths
+    are tried at most; where memory runs out it is halved for good.
+    """
+
+    def __init__(
+        self,
+        card: Card,
+        network: Network,
+        vocabulary: Vocabulary,
+        *,
+        room: Room,
+        policy: Policy,
+        mode: str = "auto",
+        seed: int = 0,
+    ) -> None:
+        self.card = card
+        self.network = network
+        self.vocabulary = vocabulary
+        self.room = room
+        self.policy = policy
+        self.mode = mode
+        self.seed = seed
+        self.candidates = 8
+        self.steps = 0
+        self.tokens_read = 0
+        on_cuda = network.weight.is_cuda
+        self.desk = Desk(network, banned=vocabulary.silent, buckets=on_cuda, capture=on_cuda)
+        self.history = network.history()
+        self.arrivals: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self.thread = threading.Thread(target=self.work, name="infill-canvas", daemon=True)
+        self.thread.start()
+
+    async def denoise(self, canvas: Canvas) -> AsyncGenerator[Draft, None]:
+        if not self.thread.is_alive():
+            raise ModelError(f"the engine of {self.card.name} has been closed")
+        job = Job(canvas, asyncio.get_running_loop())
+        self.arrivals.put(job)
+        try:
+            while True:
+                news = await job.drafts.get()
+                if isinstance(news, ModelError):
+                    raise news
+                yield news
+                if news.final:
+                    return
+        finally:
+            job.wanted = False
+
+    def warm_up(self, on_share: Callable[[float], None] | None = None) -> None:
+        """Fills holes as they come, so that no request pays for first-time work: on CUDA behind
+        prompts of all sizes, of which each has graphs of its own. Not for use inside an event
+        loop."""
+        canvases = list(self.usual_canvases())
+        for done, canvas in enumerate(canvases, 1):
+            asyncio.run(self.one_fill(canvas))
+            if on_share:
+                on_share(done / len(canvases))
+
+    def usual_canvases(self) -> Iterator[Canvas]:
+        yield Canvas(("x = ", "\n"), (Hole(4, 4, limit=4),))
+        length = 256
+        while self.network.weight.is_cuda and length < self.room.prompt:
+            text = "x = 1\n" * (length // 5)
+            limit = self.card.hole_limit
+            yield Canvas((text, "\nprint(x)\n"), (Hole(0, 0, limit=limit),))
+            yield Canvas((text, "\nprint(x)\n"), (Hole(0, 0, multiline=True, limit=limit),))
+            length *= 2
+
+    async def one_fill(self, canvas: Canvas) -> None:
+        async for _ in self.denoise(canvas):
+            pass
+
+    def close(self) -> None:
+        self.arrivals.put(None)
+        if threading.current_thread() is not self.thread:
+            self.thread.join(timeout=30)
+
+    @torch.inference_mode()
+    def work(self) -> None:
+        """The thread's life: one canvas after the other, those that are still wanted."""
+        while (job := self.arrivals.get()) is not None:
+            if not job.wanted:
+                continue
+            try:
+                self.serve(job)
+            except ModelError as error:
+                job.tell(error)
+            except Exception as error:  # out of memory or a fault of ours: both must reach the user
+                logger.debug("a canvas failed", exc_info=True)
+                self.history = self.network.history()  # whatever state it was left in
+                job.tell(ModelError(f"{self.card.name} failed at a step: {in_words(error)}"))
+        while True:
+            try:
+                left = self.arrivals.get_nowait()
+            except queue.Empty:
+                return
+            if left is not None:
+                left.tell(ModelError(f"the engine of {self.card.name} was closed"))
+
+    def serve(self, job: Job) -> None:
+        """Tells drafts for as long as they are wanted."""
+        began = time.perf_counter()
+        for draft in self.drafts_of(job.canvas):
+            if not job.wanted:
+                return
+            if draft is not None:
+                job.tell(replace(draft, queue_ms=(began - job.came) * 1000))
+
+    def drafts_of(self, canvas: Canvas) -> Iterator[Draft | None]:
+        """A draft a step, and None wherever else one may leave."""
+        shown: list[tuple[Piece, ...]] = [()] * len(canvas.holes)
+        groups = groups_of(canvas, self.vocabulary, self.room, self.mode)
+        number = 0
+        for group in groups:
+            written = ["".join(piece.text for piece in pieces) for pieces in shown]
+            layout = laid_out(
+                canvas, group, written, self.vocabulary, self.room, self.mode, self.seed
+            )
+            yield from self.read(layout.prompt.ids)
+            for pieces, final in self.refined(layout):
+                shown[group.start : group.stop] = pieces
+                number += 1
+                yield Draft(number, tuple(shown), final=final and group is groups[-1])
+
+    def read(self, ids: Sequence[int]) -> Iterator[None]:
+        """Reads a prompt, from where it is another than the last."""
+        self.history.cut(self.history.agree(ids))
+        while (start := self.history.length) < len(ids):
+            portion = ids[start : start + PORTION]
+            self.network.encode(self.history, portion)
+            self.tokens_read += len(portion)
+            yield
+
+    def refined(self, layout: Layout) -> Iterator[tuple[list[tuple[Piece, ...]], bool]]:
+        """What the holes of a layout say after each step, and whether that was the last."""
+        while True:
+            rows = few(layout.rows, self.candidates)
+            try:
+                yield from self.attempt(layout, rows)
+            except torch.OutOfMemoryError:
+                if len(rows) == 1:
+                    raise
+            else:
+                return
+            # Not within `except`: the error holds on to all that was computed so far.
+            self.candidates = len(rows) // 2
+            logger.warning(
+                "%s: out of memory with %d lengths in a step; from now on %d at most",
+                self.card.name, len(rows), self.candidates,
+            )  # fmt: skip
+            self.desk.forget()
+
+    def ban(self, ids: Sequence[int]) -> None:
+        """In place: the desk's graphs were captured with this very tensor."""
+        self.desk.banned.zero_()
+        self.desk.banned[torch.tensor(ids, device=self.desk.device)] = True
+
+    def attempt(
+        self, layout: Layout, numbers: Sequence[int]
+    ) -> Iterator[tuple[list[tuple[Piece, ...]], bool]]:
+        """Some of a layout's rows, together until one is chosen."""
+        rows = [layout.rows[i] for i in numbers]
+        self.ban(layout.banned)
+        decoding = Decoding(self.desk, self.history, rows, self.policy)
+        for step in decoding:
+            self.steps += 1
+            best = max(range(len(numbers)), key=lambda i: worth(step.rows[i]))
+            final = step.final or (step.rows[best].done and step.number >= LOOKS)
+            told = step.rows[best]
+            yield pieces_of(layout, numbers[best], told, self.vocabulary, final=final), final
+            if final:
+                return
+            if step.number >= LOOKS and len(numbers) > 1:
+                decoding.keep([best], scored=False)
+                numbers = [numbers[best]]
+
+
+def worth(told: Told) -> float:
+    """How well a length fits: what is written is likely, and so is what is clamped behind it. A
+    hole too short or too long makes the network doubt what follows."""
+    return told.hole_score + told.scored
+
+
+def few(rows: Sequence[object], most: int) -> list[int]:
+    """At most so many of the rows, evenly over their lengths, the longest one among them."""
+    count = min(most, len(rows))
+    return sorted({len(rows) - 1 - i * len(rows) // count for i in range(count)})
+
+
+def in_words(error: Exception) -> str:
+    if isinstance(error, torch.OutOfMemoryError):
+        return "its memory is used up, even for one canvas: close what else uses it"
+    return f"{type(error).__name__}: {error}"
