@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -183,25 +184,8 @@ class Desk:
             work()
             return
         if key not in self.graphs:
-            self.graphs[key] = self.captured(work)
+            self.graphs[key] = captured(work, self.pool)
         self.graphs[key].replay()
-
-    def captured(self, work: Callable[[], None]) -> torch.cuda.CUDAGraph:
-        """The work as a graph. It is done twice before: libraries set themselves up at first use.
-
-        Graphs share one pool of memory for what they compute on the way, as they run in turn.
-        """
-        here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
-        aside.wait_stream(here)
-        with torch.cuda.stream(aside):
-            for _ in range(2):
-                work()
-        here.wait_stream(aside)
-        graph = torch.cuda.CUDAGraph()
-        # Other threads may use the device meanwhile: only this one's mistakes should end a capture.
-        with torch.cuda.graph(graph, pool=self.pool, capture_error_mode="thread_local"):
-            work()
-        return graph
 
     def forget(self) -> None:
         """Drops graphs and buffers, and gives their memory back."""
@@ -231,6 +215,24 @@ class Desk:
             self.probabilities(asked, policy, kept)
             self.decided(asked, policy, self.before_for(asked) if policy.klass else None)
             yield number / len(shapes)
+
+
+def captured(work: Callable[[], None], pool: Any) -> torch.cuda.CUDAGraph:
+    """The work as a graph. It is done twice before: libraries set themselves up at first use.
+
+    Graphs may share one pool of memory for what they compute on the way, as they run in turn.
+    """
+    here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
+    aside.wait_stream(here)
+    with torch.cuda.stream(aside):
+        for _ in range(2):
+            work()
+    here.wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    # Other threads may use the device meanwhile: only this one's mistakes should end a capture.
+    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+        work()
+    return graph
 
 
 def nothing(boards: int, length: int, masks: int) -> Asked:
