@@ -33,7 +33,6 @@ from pathlib import Path
 from statistics import fmean, median
 
 import matplotlib as mpl
-import torch
 from matplotlib.figure import Figure
 from record import ROOT, append
 from rich.console import Console
@@ -43,27 +42,23 @@ sys.path.insert(0, str(ROOT))
 
 from infill.evaluate import similarity_of
 from infill.suite import Task, tasks_in
-from model import Canvas, Draft, Hole
+from model import Canvas, Hole
 from model.board import Board, Specials, Vocabulary
 from model.calibrate import curve_for, demos_from
 from model.engine import Engine
 from model.evidence import Evidence
 from model.folder import load_folder
-from model.graphs import Desk
 from model.length import (
     Curve,
     Grid,
-    Look,
-    adjusted,
     calibrated,
     powered,
     regressed,
-    regression,
 )
 from model.load import folder_of
 from model.policy import Policy
 from model.probe import Probing, probe_in
-from model.refine import hole_logits, step
+from model.refine import hole_logits
 from model.trial import Choosing, begun, tried
 
 LIMIT = 48
@@ -73,8 +68,9 @@ ALONE = Policy(threshold=0.9)  # of a network without counts
 LEFTMOST = Policy(threshold=1.0, block=1, temperature=0.2, top_p=0.9, cut=None, grow=0.0)  # LR-DLLM
 LIKELIEST = replace(LEFTMOST, temperature=0.0, top_p=1.0)
 
-# From a fresh board and what is missing; how its length is chosen, `LEFTMOST` for LR-DLLM's loop.
-Begin = Callable[[Board, int], tuple[Board, Choosing | Policy | None]]
+# From a fresh board and what is missing: how its length is chosen, and by which policy it is
+# written, None for the usual one.
+Begin = Callable[[Board, int], tuple[Board, Choosing | None, Policy | None]]
 
 
 class Fixed:
@@ -177,17 +173,17 @@ def methods_for(
     if probe is not None:
         chosen["probe"] = choosing(Choosing(Probing.of(probe, engine.network)))
     return {
-        "always 16 masks": lambda board, _: (board.resized([16]), None),
-        "as many masks as are missing": lambda board, gold: (board.resized([gold]), None),
+        "always 16 masks": lambda board, _: (board.resized([16]), None, None),
+        "as many masks as are missing": lambda board, gold: (board.resized([gold]), None, None),
         **chosen,
-        "LR-DLLM, both stages, sampled": lambda board, _: (board, LEFTMOST),
-        "LR-DLLM, both stages, likeliest tokens": lambda board, _: (board, LIKELIEST),
-        SHIPPED: lambda board, _: (board, None),
+        "LR-DLLM, both stages, sampled": choosing(Choosing(None, boards=1), LEFTMOST),
+        "LR-DLLM, both stages, likeliest tokens": choosing(Choosing(None, boards=1), LIKELIEST),
+        SHIPPED: lambda board, _: (board, None, None),
     }
 
 
-def choosing(how: Choosing) -> Begin:
-    return lambda board, _: (board, how)
+def choosing(how: Choosing, policy: Policy | None = None) -> Begin:
+    return lambda board, _: (board, how, policy)
 
 
 def outcome(
@@ -199,41 +195,20 @@ def outcome(
     watch = network.model.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
     look = partial(hole_logits, network)
     began = time.perf_counter()
-    board, how = begin(board, gold)
-    if isinstance(how, Policy):
-        first_length, draft = written_from_the_left(engine, board, how, look, counted)
-        ms = (time.perf_counter() - began) * 1000
-        watch.remove()
-        length = len(board.vocabulary.encode(draft.texts[0]))
-        return Outcome(
-            gold, length, draft.texts[0], wanted, first_length, draft.texts[0], len(sizes),
-            sum(sizes), ms,
-        )  # fmt: skip
+    board, how, policy = begin(board, gold)
     trial = begun(board, how, look, evidence=partial(again, counted) if counted else None)
-    *_, draft = tried(network, trial, engine.policy if counted else ALONE)
+    first = trial.runners[0]
+    chosen = len(first.board.cells[0])
+    *_, draft = tried(network, trial, policy or (engine.policy if counted else ALONE))
     ms = (time.perf_counter() - began) * 1000
     watch.remove()
-    first = trial.runners[0]
     ended = next(it for it in trial.runners if it.told.texts == draft.texts)
+    alone = len(first.board.cells[0])  # what it ends with, whatever was chosen at first
+    goes_on = how is not None and how.chooser is None
     return Outcome(
-        gold, len(ended.board.cells[0]), draft.texts[0], wanted, len(first.board.cells[0]),
+        gold, len(ended.board.cells[0]), draft.texts[0], wanted, chosen if goes_on else alone,
         first.told.texts[0], len(sizes), sum(sizes), ms,
     )  # fmt: skip
-
-
-def written_from_the_left(
-    engine: Engine, board: Board, policy: Policy, look: Look, counted: Evidence | None
-) -> tuple[int, Draft]:
-    """LR-DLLM's loop: what stage 1 chose, and the last draft."""
-    evidence = again(counted, board) if counted else None
-    chance, desk = torch.Generator().manual_seed(0), Desk(engine.network, board.vocabulary)
-    board, scores = regression(board, look)
-    first_length = len(board.cells[0])
-    while True:
-        board = adjusted(board, look, scores)
-        (draft,) = step(engine.network, [board], policy, [chance], [evidence], None, desk)
-        if draft.final:
-            return first_length, draft
 
 
 def again(counted: Evidence, board: Board) -> Evidence:
