@@ -21,8 +21,9 @@ PUBLISHED: dict[str, Any] = {
 }  # fmt: skip
 
 WIDE = 2  # bytes of a bfloat16
-CHUNK = 2048  # tokens that the encoder reads at once
-COPIES = 6  # of the logits in float32: as they are, capped, by temperature, their shares, and two
+CHUNK = 1024  # tokens that the encoder reads at once
+COPIES = 6  # of the logits in float32: as the head has them, by temperature, their probabilities
+# and the logarithms of those, both multiplied, and the noise that they race against
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +46,19 @@ class Footprint:
 
 def footprint(
     config: Any, kind: str = "bfloat16", *, prompt: int = 8192, canvas: int = 256,
-    rows: int | None = None, way: str = "fused",
+    rows: int | None = None, way: str = "fused", window: int = 1024,
 ) -> Footprint:  # fmt: skip
     """For transformers' text config, experts held as `kind` and multiplied in that `way`
     (model/gemma/experts.py). `rows` are those that the head is asked for, at most all of the
-    canvases' tokens `canvas`. The part that reads images is not counted, as it is not held."""
+    canvases' tokens `canvas`. `window` is that of sliding layers. The part that reads images is
+    not counted, as it is not held."""
     layers = [config.per_layer_config[layer] for layer in range(config.num_hidden_layers)]
     pairs = [2 * layer.num_key_value_heads * layer.head_dim for layer in layers]
+    # Where canvases are computed stands a copy of what they see of the prompt.
+    seen = sum(
+        pair * (min(prompt, window) if kind == "sliding_attention" else prompt)
+        for pair, kind in zip(pairs, config.layer_types, strict=True)
+    )
     every = 3 * config.hidden_size * config.moe_intermediate_size * config.num_experts
     outputs = (2 * config.moe_intermediate_size + config.hidden_size) * config.num_experts
     held = {
@@ -64,12 +71,13 @@ def footprint(
         _pass(config, max(pairs), min(CHUNK, prompt), length, 0),
         _pass(config, max(pairs), canvas, length, canvas if rows is None else rows),
     ]
-    widened = WIDE * every * 2 // 3 + every // 3 if way == "widened" and kind != "bfloat16" else 0
+    # Of the wider projection, all experts at once; of int4 the levels are unpacked first.
+    each = {"bfloat16": 0, "float8": WIDE, "int4": WIDE + 1}[kind] if way == "widened" else 0
     return Footprint(
         experts=held * len(layers),
         dense=WIDE * dense_parameters(config),
         history=WIDE * prompt * sum(pairs),
-        working=OVERHEAD + max(pass_of) + widened,
+        working=OVERHEAD + max(pass_of) + WIDE * seen + each * every * 2 // 3,
     )
 
 
