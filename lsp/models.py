@@ -17,9 +17,9 @@ from rich.text import Text
 
 from infill.source import InputError
 from infill.terminal import console, print_json
-from lsp.pull import NAME, likely, needs_hub
+from lsp.pull import NAME, needs_hub
 from model import auto, folder, hub
-from model.catalog import DECODINGS, LENGTHS, MODES, Row, known, row_from, row_of
+from model.catalog import DECODINGS, LENGTHS, MODES, Row, known, likely, row_from, row_of
 from model.hub import gb
 from model.load import BUNDLED
 from model.machine import Machine, machine

@@ -11,7 +11,6 @@ import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 
 from rich.console import Console
@@ -28,7 +27,7 @@ from rich.text import Text
 from infill.source import InputError
 from infill.terminal import console
 from model import ModelError, hub
-from model.catalog import Row, known, row_of
+from model.catalog import Row, likely, row_of
 from model.hub import gb
 
 NAME = "bundled"
@@ -143,15 +142,6 @@ def id_named(name: str) -> tuple[str, Row | None]:
             f"{name!r} is neither a known network nor an id of the hub (owner/name); {likely(name)}"
         )
     return name, None
-
-
-def likely(name: str) -> str:
-    ids = [row.id for row in known()]
-    ends = {id.rpartition("/")[2].casefold(): id for id in ids}
-    near = get_close_matches(name.rpartition("/")[2].casefold(), ends, 1, 0.5)
-    if near:
-        return f"did you mean {ends[near[0]]}?"
-    return "`infill-lsp models list` shows those that are"
 
 
 def needs_hub() -> None:

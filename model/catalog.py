@@ -125,6 +125,15 @@ def row_of(name: str) -> Row | None:
     return None
 
 
+def likely(name: str) -> str:
+    """What to say to who named a network that is not known."""
+    ends = {row.id.partition("/")[2].casefold(): row.id for row in known()}
+    near = get_close_matches(name.rpartition("/")[2].casefold(), ends, 1, 0.5)
+    if near:
+        return f"did you mean {ends[near[0]]}?"
+    return "`infill-lsp models list` shows those that are."
+
+
 @lru_cache
 def known() -> tuple[Row, ...]:
     """All rows, in the order of the file."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from model import auto, folder, hub, stock
 from model.architecture import is_published
 from model.canvas import Card, Denoiser, ModelError, lacking
-from model.catalog import Row, row_of
+from model.catalog import Row, likely, row_of
 from model.scripted import Scripted
 
 if TYPE_CHECKING:
@@ -124,11 +124,11 @@ def place_of(name: str, keys: Mapping[str, Any] | None = None) -> Place:
         return Place(named, stock.row_for(named, keys) if is_published(named) else None)
     row = row_of(name)
     if row is None and not keys:
-        if is_id(name):
+        if is_id(name) or ("/" not in name and not named.exists()):
             raise ModelError(
-                f"there is no folder {name}, and no network of this name is known: "
-                "`infill-lsp models list` shows the known ones. One of a known architecture can be "
-                "used all the same, with the keys `mask`, `shift` and `context`."
+                f"there is no folder {name}, and no network of this name is known; {likely(name)} "
+                "One of a known architecture can be used all the same, with the keys `mask`, "
+                "`shift` and `context`."
             )
         return Place(named)  # what reads it says what is wrong with it
     keys = dict(keys or {})
