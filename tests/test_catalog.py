@@ -124,7 +124,7 @@ def test_keys_are_laid_over_a_known_row() -> None:
         ({"sampling": {"rule": "p2", "steps": 4, "block": 2}}, "even also with block"),
         ({"sampling": {"rule": "p2", "steps": 4, "order": "entropy"}}, "no order but confidence"),
         ({"decoding": "theirs"}, "'decoding' must be one of 'ours', 'published', not 'theirs'"),
-        ({"length": "lr"}, "'regressed', 'adjusted', 'power', 'probe', 'fixed', not 'lr'"),
+        ({"length": "lr"}, "'regressed', 'adjusted', 'power', 'probe'"),
         ({"budget": 0}, "'budget' must be a number above 0, not 0"),
         ({"around": True}, "'around' needs 'bos' or 'eos'"),
         ({"expand": 6}, "'expand' and 'delete' come together"),
