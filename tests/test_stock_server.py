@@ -17,7 +17,7 @@ from lsp.command import run  # noqa: E402
 from model.catalog import row_of  # noqa: E402
 from tests.published import KINDS, into_cache, published_network, write_checkpoint  # noqa: E402
 from tests.raw_client import RawClient, server_command  # noqa: E402
-from tests.test_stock import only_pickles, spoilt, truncated, with_config  # noqa: E402
+from tests.spoilt import only_pickles, spoilt, truncated, with_config  # noqa: E402
 
 URI = "file:///tmp/area.py"
 TEXT = "def area(width, height):\n    return width * height\n\n\ndef twice(number):\n    return \n"
