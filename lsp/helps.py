@@ -108,6 +108,7 @@ catalog says of a network, which they may overrule, the keys choose
   masks      how many a hole starts with; limit: how many tokens it may grow to; budget: how often
   decoding   ours, or published: the authors' rule and sampling, no counts
   sampling   that rule and sampling: temperature, top_p, order, rule (one, even, p2), steps, block
+  frozen     after how many steps what surrounds the holes is computed anew: an approximation
   weights    what they are held as: bfloat16, float32, int8, float8""",
     """\
   infill-lsp models info DreamOn-v0-7B

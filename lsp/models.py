@@ -150,6 +150,7 @@ def masked_facts(row: Row) -> dict[str, Any]:
         **({"budget": row.budget} if row.budget else {}),
         "sampling": {k: v for k, v in asdict(row.sampling).items() if v or k == "temperature"},
         "decoding": row.decoding,
+        **({"frozen": row.frozen} if row.frozen else {}),
     }
 
 

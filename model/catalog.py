@@ -72,7 +72,8 @@ class Row:
 
     Special ids are written in full; `around` says whether `bos` and `eos` stand around what the
     network sees. `length` is one of `LENGTHS`, "grow" only where it has tokens to expand and
-    delete; `decoding` one of `DECODINGS`.
+    delete; `decoding` one of `DECODINGS`. What surrounds holes is computed anew in every so many
+    steps as `frozen` says; 0: at each, all else is an approximation.
     `masks` is what a hole starts with, `limit` what it may grow to, `budget` how often it may grow
     by a mask, whatever was cut of it; 0: as often as its limit has tokens.
 
@@ -103,6 +104,7 @@ class Row:
     budget: int = 0
     sampling: Sampling = field(default_factory=Sampling)
     decoding: str = "ours"
+    frozen: int = 0
     weights: str = ""  # see `WEIGHTS`; empty: what the device multiplies fastest
     mode: str = "auto"
     prompt: int = 8192
@@ -306,6 +308,7 @@ KINDS: dict[str, Kind] = {
         "even also with block; p2 has no order but confidence"
     ),
     "decoding": one_of(tuple(DECODINGS)),
+    "frozen": COUNT,
     "weights": one_of(WEIGHTS),
     "mode": one_of(tuple(MODES)),
     "prompt": COUNT,
@@ -316,7 +319,7 @@ KINDS: dict[str, Kind] = {
 WHOLE = fields(Row)
 MASKED_ONLY = (
     "mask", "shift", "bos", "eos", "expand", "delete", "banned", "around", "masks", "budget",
-    "sampling",
+    "sampling", "frozen",
 )  # fmt: skip
 UNIFORM_ONLY = ("mode", "prompt", "canvas", "steps")
 REQUIRED = ("id", "layout", "mask", "shift", "context")  # what no file of a masked network says

@@ -84,7 +84,9 @@ def plan_for(
 
     def working(boards: int) -> int:
         grid = boards * (tokens or row.context)
-        return overhead + working_bytes(*widths, width=width, tokens=grid, rows=boards * row.limit)
+        kept = 2 * grid * kept_bytes(shape, width) if shape and row.frozen else 0
+        passing = working_bytes(*widths, width=width, tokens=grid, rows=boards * row.limit)
+        return overhead + kept + passing
 
     every = parameters_of(shape) if shape else row.bytes // 2
     weights = every * width
@@ -146,6 +148,11 @@ def parameters_of(shape: Shape) -> int:
     block = attention + 3 * shape.dim * shape.ff + 2 * shape.dim
     embeddings = shape.vocab * shape.dim * (1 if shape.tied else 2)
     return embeddings + shape.layers * block + shape.dim
+
+
+def kept_bytes(shape: Shape, width: int) -> int:
+    """Of a token's keys and values in all layers."""
+    return 2 * shape.layers * shape.kv_heads * shape.head_width * width
 
 
 def usual_widths(weights: int) -> tuple[int, int, int]:

@@ -96,7 +96,7 @@ def policy_of(row: Row, *, leftmost: bool = False) -> Policy:
     either way, and only the likeliest tokens are ours. `leftmost` writes from the left, a token a
     step, whatever the rule: so LR-DLLM has it."""
     taken, published = row.sampling, row.decoding == "published"
-    plain = Policy(order=taken.order, cut=None, grow=0.0, block=row.limit)
+    plain = Policy(order=taken.order, cut=None, grow=0.0, block=row.limit, frozen=row.frozen)
     if leftmost:
         policy = replace(plain, threshold=1.0, block=1)
     elif taken.rule == "p2":

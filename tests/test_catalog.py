@@ -125,6 +125,7 @@ def test_keys_are_laid_over_a_known_row() -> None:
         ({"sampling": {"rule": "p2", "steps": 4, "order": "entropy"}}, "no order but confidence"),
         ({"decoding": "theirs"}, "'decoding' must be one of 'ours', 'published', not 'theirs'"),
         ({"length": "lr"}, "'regressed', 'adjusted', 'power', 'probe'"),
+        ({"frozen": 0}, "'frozen' must be a number above 0, not 0"),
         ({"budget": 0}, "'budget' must be a number above 0, not 0"),
         ({"around": True}, "'around' needs 'bos' or 'eos'"),
         ({"expand": 6}, "'expand' and 'delete' come together"),

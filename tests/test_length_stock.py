@@ -103,6 +103,16 @@ def test_the_user_s_key_lets_the_length_be_looked_at_while_it_is_written(
     assert 0 < len(written) <= draft.step <= 12
 
 
+def test_the_user_s_key_freezes_what_surrounds_a_hole(folder: Path, opened: Opened) -> None:
+    """At every step anew is the same as never frozen; it is the loop's own mode that is asked."""
+    engines = [opened(folder, length="fixed", masks=8, limit=12, frozen=it) for it in (1, 4)]
+    assert [it.policy.frozen for it in engines] == [1, 4]
+    plain = asyncio.run(filled(opened(folder, length="fixed", masks=8, limit=12)))
+    exact, frozen = (asyncio.run(filled(it)) for it in engines)
+    assert exact.texts == plain.texts
+    assert frozen.final
+
+
 def test_the_probe_beside_the_weights_is_the_choice_of_a_row_and_without_it_cal(
     folder: Path, opened: Opened
 ) -> None:

@@ -98,6 +98,15 @@ def test_what_is_not_known_to_be_too_large_is_let_through() -> None:
     check(replace(plan, free=None))
 
 
+def test_frozen_surroundings_are_counted_where_they_are_kept_and_where_they_are_used() -> None:
+    row = row_of("DreamOn-v0-7B")
+    assert row
+    plain = plan_for(row, DREAM, "cuda:0", "bfloat16", free=0, boards=1)
+    frozen = plan_for(replace(row, frozen=4), DREAM, "cuda:0", "bfloat16", free=0, boards=1)
+    keys_and_values = 28 * 2 * 4 * 128 * 2 * row.context
+    assert frozen.working - plain.working == 2 * keys_and_values
+
+
 def test_fewer_boards_and_shorter_ones_need_less() -> None:
     row = row_of("DreamOn-v0-7B")
     assert row

@@ -285,12 +285,14 @@ def test_info_says_where_a_network_lies_and_what_it_needs(program: Program) -> N
 
 
 def test_info_shows_a_network_as_the_keys_of_the_settings_would_have_it(program: Program) -> None:
-    keys = {"length": "adjusted", "decoding": "published", "weights": "int8"}
+    keys = {"length": "adjusted", "decoding": "published", "weights": "int8", "frozen": 4}
     told = ["info", KNOWN, "--model-keys", json.dumps(keys)]
     plain = json.loads(program.run("info", KNOWN, "--json").stdout)
     changed = json.loads(program.run(*told, "--json").stdout)
     assert (plain["length"], plain["decoding"]) == ("choose", "ours")
-    assert (changed["length"], changed["decoding"]) == ("adjusted", "published")
+    assert {key: changed[key] for key in ("length", "decoding", "frozen")} == {
+        "length": "adjusted", "decoding": "published", "frozen": 4,
+    }  # fmt: skip
     assert changed["memory"]["weights"] < plain["memory"]["weights"]
     read = " ".join(program.run(*told).stdout.split())
     assert "adjusted (LR-DLLM in both stages" in read

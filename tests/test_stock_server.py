@@ -97,10 +97,11 @@ def test_a_network_that_the_catalog_does_not_know_needs_a_few_keys_in_the_settin
         ("dream-coder", {"length": "adjusted"}),
         ("llada", {"length": "adjusted", "decoding": "published"}),
         ("open-dcoder", {"length": "power", "decoding": "published"}),
+        ("dreamon", {"frozen": 4}),
     ],
 )
 def test_the_settings_choose_how_lengths_are_found_and_by_whose_rule_is_written(
-    name: str, keys: dict[str, str], client: RawClient, tmp_path: Path
+    name: str, keys: dict[str, Any], client: RawClient, tmp_path: Path
 ) -> None:
     kind = KINDS[name]
     folder = tmp_path / kind.id.rpartition("/")[2]
