@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -17,6 +17,14 @@ def append(kind: str, command: str, lines: Sequence[str]) -> None:
     with RESULTS.open("a", encoding="utf-8") as file:
         file.write("\n" + "\n".join(section))
     print("\n".join(section))
+
+
+def table(rows: Iterable[Mapping[str, object]]) -> list[str]:
+    """Lines of a table whose head are the keys of the first row."""
+    rows = list(rows)
+    lines = [" | ".join(rows[0]), "|".join(["---", *["--:"] * (len(rows[0]) - 1)])]
+    lines += [" | ".join(map(str, row.values())) for row in rows]
+    return [f"| {line} |" for line in lines]
 
 
 def output_of(command: Sequence[str]) -> str:
