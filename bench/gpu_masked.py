@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,8 +23,8 @@ from statistics import median, quantiles
 from typing import Any
 
 import torch
-from record import append
-from torch import Tensor
+from device import copy_speed, machine, peak, product_speed
+from record import append, table
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -247,13 +247,11 @@ def floors(network: Network, device: str, desk: Desk, repeats: int) -> list[str]
     body = sum(p.numel() for p in network.model.layers.parameters())
     attention = 4 * LENGTH * LENGTH * shape.heads * shape.head_width * shape.layers
     operations = 2 * body * LENGTH + attention + 2 * HOLE * shape.vocab * shape.dim
-    size = 8192 if device == "cuda" else 128
-    one, other = torch.randn(2, size, size, device=device, dtype=network.lm_head.weight.dtype)
-    rate = 2 * size**3 / seconds(lambda: one @ other, device)
-    bytes_read = weight_bytes(network) - shape.vocab * shape.dim * one.element_size()  # no lookup
-    large = torch.empty(2**30 if device == "cuda" else 2**20, device=device, dtype=torch.bfloat16)
-    target = torch.empty_like(large)
-    speed = 2 * large.nbytes / seconds(lambda: target.copy_(large), device)
+    rate = product_speed(device, network.lm_head.weight.dtype)
+    # Of the embedding one row a token is looked up.
+    looked_up = shape.vocab * shape.dim * network.lm_head.weight.element_size()
+    bytes_read = weight_bytes(network) - looked_up
+    speed = copy_speed(device)
     took = median(of_boards(desk, POLICY, 1, repeats).steps)
     arithmetic, reading = 1000 * operations / rate, 1000 * bytes_read / speed
     return [
@@ -262,23 +260,6 @@ def floors(network: Network, device: str, desk: Desk, repeats: int) -> list[str]
         f"{bytes_read / 1e9:.1f} GB of weights at the {speed / 1e9:.0f} GB/s of a copy "
         f"{reading:.2f} ms: {max(arithmetic, reading) / took:.0%} of what is possible."
     ]
-
-
-def seconds(work: Callable[[], Tensor], device: str) -> float:
-    """What it takes at the median, each time waited for."""
-    taken: list[float] = []
-    for _ in range(12):
-        wait(device)
-        began = time.perf_counter()
-        work()
-        wait(device)
-        taken.append(time.perf_counter() - began)
-    return median(taken[2:])
-
-
-def wait(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()
 
 
 def batches(desk: Desk, repeats: int, counts: Sequence[int]) -> Iterator[dict[str, object]]:
@@ -340,24 +321,6 @@ def padded(desk: Desk, repeats: int) -> Iterator[dict[str, object]]:
 
 def times(fills: Fills) -> dict[str, object]:
     return {"fill ms": round(fills.fill_ms, 1), "step ms": round(median(fills.steps), 2)}
-
-
-def table(rows: Iterator[dict[str, object]] | list[dict[str, object]]) -> list[str]:
-    rows = list(rows)
-    lines = [" | ".join(rows[0]), "|".join(["---", *["--:"] * (len(rows[0]) - 1)])]
-    lines += [" | ".join(map(str, row.values())) for row in rows]
-    return [f"| {line} |" for line in lines]
-
-
-def machine(device: str) -> str:
-    name = torch.cuda.get_device_name() if device == "cuda" else "a CPU, in a tiny shape"
-    return f"{name}, torch {torch.__version__}"
-
-
-def peak(device: str) -> str:
-    if device != "cuda":
-        return "not known"
-    return f"{torch.cuda.max_memory_allocated() / 1e9:.1f} GB"
 
 
 if __name__ == "__main__":
