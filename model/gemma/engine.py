@@ -15,6 +15,7 @@ import queue
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -23,6 +24,7 @@ from model.canvas import Canvas, Card, Draft, Hole, ModelError, Piece
 from model.gemma.decode import Decoding, Told
 from model.gemma.desk import Desk
 from model.gemma.layout import Layout, Room, groups_of, laid_out, pieces_of
+from model.gemma.lengths import BLOCK
 from model.gemma.network import Network
 from model.gemma.sampler import Policy
 from model.gemma.vocabulary import Vocabulary
@@ -48,6 +50,14 @@ class Job:
             self.loop.call_soon_threadsafe(self.drafts.put_nowait, news)
         except RuntimeError:  # the asker's event loop has ended, and the asker with it
             self.wanted = False
+
+
+@dataclass(eq=False, slots=True)
+class Warming:
+    """Asks the engine's thread to get ready all that a later step may need."""
+
+    tell: Callable[[float], None]
+    done: Future[None] = field(default_factory=Future[None])
 
 
 class Engine:
@@ -76,13 +86,13 @@ class Engine:
         self.policy = policy
         self.mode = mode
         self.seed = seed
-        self.candidates = 8
+        self.candidates = len(BLOCK)
         self.steps = 0
         self.tokens_read = 0
         on_cuda = network.weight.is_cuda
         self.desk = Desk(network, banned=vocabulary.silent, buckets=on_cuda, capture=on_cuda)
         self.history = network.history()
-        self.arrivals: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self.arrivals: queue.SimpleQueue[Job | Warming | None] = queue.SimpleQueue()
         self.thread = threading.Thread(target=self.work, name="infill-canvas", daemon=True)
         self.thread.start()
 
@@ -103,28 +113,37 @@ class Engine:
             job.wanted = False
 
     def warm_up(self, on_share: Callable[[float], None] | None = None) -> None:
-        """Fills holes as they come, so that no request pays for first-time work: on CUDA behind
-        prompts of all sizes, of which each has graphs of its own. Not for use inside an event
-        loop."""
-        canvases = list(self.usual_canvases())
-        for done, canvas in enumerate(canvases, 1):
-            asyncio.run(self.one_fill(canvas))
-            if on_share:
-                on_share(done / len(canvases))
+        """Captures graphs and fills one small hole, so that no request pays for first-time work.
 
-    def usual_canvases(self) -> Iterator[Canvas]:
-        yield Canvas(("x = ", "\n"), (Hole(4, 4, limit=4),))
-        length = 256
-        while self.network.weight.is_cuda and length < self.room.prompt:
-            text = "x = 1\n" * (length // 5)
-            limit = self.card.hole_limit
-            yield Canvas((text, "\nprint(x)\n"), (Hole(0, 0, limit=limit),))
-            yield Canvas((text, "\nprint(x)\n"), (Hole(0, 0, multiline=True, limit=limit),))
-            length *= 2
+        `on_share` hears the share of it done. Not for use inside an event loop.
+        """
+        if self.desk.capture:
+            warming = Warming(on_share or (lambda _: None))
+            self.arrivals.put(warming)
+            warming.done.result()
+        asyncio.run(self.one_fill())
 
-    async def one_fill(self, canvas: Canvas) -> None:
-        async for _ in self.denoise(canvas):
+    async def one_fill(self) -> None:
+        async for _ in self.denoise(Canvas(("x = ", "\n"), (Hole(4, 4, limit=2),))):
             pass
+
+    def get_ready(self, warming: Warming) -> None:
+        """Steps of all sizes there can be: one canvas that is refined, and all of a block's lengths
+        side by side while they are tried. Where these have no room, half as many are tried."""
+        while True:
+            try:
+                many = min(self.candidates, len(BLOCK)) * self.room.canvas
+                for share in self.desk.warm(self.policy, self.room.prompt, many, len(BLOCK)):
+                    warming.tell(share)
+            except Exception as error:
+                if self.candidates == 1 or not isinstance(error, torch.OutOfMemoryError):
+                    told = ModelError(f"{self.card.name} could not be warmed up: {in_words(error)}")
+                    warming.done.set_exception(told)
+                    return
+            else:
+                warming.done.set_result(None)
+                return
+            self.shrink(self.candidates)
 
     def close(self) -> None:
         self.arrivals.put(None)
@@ -135,6 +154,9 @@ class Engine:
     def work(self) -> None:
         """The thread's life: one canvas after the other, those that are still wanted."""
         while (job := self.arrivals.get()) is not None:
+            if isinstance(job, Warming):
+                self.get_ready(job)
+                continue
             if not job.wanted:
                 continue
             try:
@@ -150,7 +172,7 @@ class Engine:
                 left = self.arrivals.get_nowait()
             except queue.Empty:
                 return
-            if left is not None:
+            if isinstance(left, Job):
                 left.tell(ModelError(f"the engine of {self.card.name} was closed"))
 
     def serve(self, job: Job) -> None:
@@ -199,12 +221,16 @@ class Engine:
             else:
                 return
             # Not within `except`: the error holds on to all that was computed so far.
-            self.candidates = len(rows) // 2
-            logger.warning(
-                "%s: out of memory with %d lengths in a step; from now on %d at most",
-                self.card.name, len(rows), self.candidates,
-            )  # fmt: skip
-            self.desk.forget()
+            self.shrink(len(rows))
+
+    def shrink(self, lengths: int) -> None:
+        """After a step of so many lengths ran out of memory."""
+        self.candidates = max(1, lengths // 2)
+        logger.warning(
+            "%s: out of memory with %d lengths in a step; from now on %d at most",
+            self.card.name, lengths, self.candidates,
+        )  # fmt: skip
+        self.desk.forget()
 
     def ban(self, ids: Sequence[int]) -> None:
         """In place: the desk's graphs were captured with this very tensor."""

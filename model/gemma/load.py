@@ -74,10 +74,10 @@ def load_gemma(
     room = Room(prompt_room(row, shape), canvas_of(row, shape, folder))
     check_room(vocabulary, room.prompt)
     policy = policy_of(row, said, folder)
-    model, stored = checked(folder, config)
     plan = plan_for(row, shape, device, str(number_format).removeprefix("torch."))
     memory.check(plan)
     narrow = plan.dtype if plan.dtype in experts.KINDS else ""
+    model, stored = checked(folder, config)
     began = time.perf_counter()
     try:
         with one_thread():
