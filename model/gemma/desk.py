@@ -14,51 +14,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from model.gemma.history import History, Layer
+from model.gemma.history import History
 from model.gemma.network import Kept, Network, Prefix
+from model.gemma.packing import (
+    SHORTEST_CANVAS,
+    SHORTEST_PREFIX,
+    Layout,
+    Size,
+    nothing,
+    powers,
+    size_of,
+)
 from model.gemma.sampler import Asked, Noise, Policy, State, judged
-from model.graphs import captured, power_of_two
+from model.graphs import captured
 
-SHORTEST_PREFIX, SHORTEST_CANVAS, FEWEST_ASKED = 256, 32, 16
 CARRIED = ("ids", "soft", "past", "best", "done")  # what a step changes and the next one reads
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """What graphs are told apart by; `stability` is `Policy.stability`."""
-
-    prefix: int
-    canvas: int
-    asked: int
-    rows: int
-    stability: int
-
-    def seen(self, layer: Layer) -> int:
-        """How many tokens of the prompt there is room for where a layer is asked."""
-        return self.prefix if layer.reach is None else min(self.prefix, layer.reach + 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Canvases laid one behind the other. A row's hole tokens stand together in `asked`, in the
-    order of the rows; behind all of them come the given tokens that are asked about, too."""
-
-    ids: list[int]
-    places: list[int]  # of each token in its row
-    rows: list[int]  # which that is
-    asked: list[int]  # tokens
-    spans: list[range]  # of each row in `asked`
-
-    @property
-    def written(self) -> int:
-        return sum(map(len, self.spans))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +76,7 @@ class Desk:
         self.holder: object = None
 
     def size_of(self, prefix: int, layout: Layout, policy: Policy) -> Size:
-        """What is padded to for that much."""
-        canvas, asked, rows = len(layout.ids), len(layout.asked), len(layout.spans)
-        if self.buckets:
-            prefix = max(SHORTEST_PREFIX, power_of_two(prefix))
-            canvas = max(SHORTEST_CANVAS, power_of_two(canvas))
-            asked = max(FEWEST_ASKED, power_of_two(asked))
-            rows = power_of_two(rows)
-        return Size(prefix, canvas, asked, rows, policy.stability)
+        return size_of(prefix, layout, policy.stability, padded=self.buckets)
 
     def make_room(self, size: Size) -> None:
         """Buffers for so much. Where one has to grow all graphs are lost."""
@@ -181,8 +150,7 @@ class Desk:
         past = self.view("past", size.stability, size.asked)[:, about]
         best = self.view("best", size.asked)[about]
         done = self.view("done", size.rows)[which]
-        fewer = self.size_of(prompt, layout, policy)
-        self.size = Size(size.prefix, fewer.canvas, fewer.asked, fewer.rows, fewer.stability)
+        self.size = replace(self.size_of(prompt, layout, policy), prefix=size.prefix)
         self.lay(prompt, layout)
         self.view("ids", len(ids)).copy_(ids)
         self.view("soft", len(soft), width).copy_(soft)
@@ -346,10 +314,12 @@ class Desk:
         The largest first, so that no buffer has to grow later.
         """
         self.holder = None
-        prefixes = falling(max(SHORTEST_PREFIX, power_of_two(prefix)), SHORTEST_PREFIX)
-        canvases = falling(max(SHORTEST_CANVAS, power_of_two(canvas)), SHORTEST_CANVAS)
         temperature = policy.temperatures(self.device)[0]
-        shapes = [(long, wide) for wide in canvases for long in prefixes]
+        shapes = [
+            (long, wide)
+            for wide in powers(canvas, SHORTEST_CANVAS)
+            for long in powers(prefix, SHORTEST_PREFIX)
+        ]
         for number, (long, wide) in enumerate(shapes, 1):
             layout = nothing(wide, min(rows, wide))
             self.make_room(self.size_of(long, layout, policy))
@@ -358,21 +328,3 @@ class Desk:
             generators = [torch.Generator(self.device) for _ in layout.spans]
             self.step(temperature, layout, generators, policy)
             yield number / len(shapes)
-
-
-def nothing(canvas: int, rows: int) -> Layout:
-    """Rows that share a canvas and are holes all over."""
-    ends = [canvas * row // rows for row in range(rows + 1)]
-    spans = [range(start, end) for start, end in pairwise(ends)]
-    return Layout(
-        [0] * canvas,
-        [place for span in spans for place in range(len(span))],
-        [row for row, span in enumerate(spans) for _ in span],
-        list(range(canvas)),
-        spans,
-    )
-
-
-def falling(most: int, least: int) -> list[int]:
-    """That power of two and those below it, down to the least."""
-    return [most >> i for i in range((most // least).bit_length())]
