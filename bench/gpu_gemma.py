@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.util import find_spec
 from statistics import median
 from typing import Any, cast
 
@@ -56,6 +57,7 @@ from model.graphs import captured
 LIMIT = 24_000_000_000  # bytes of the device that the four-bit network may have
 TYPED = 8  # tokens that a keystroke adds to the prompt, before a fill begins
 WIDE = 2  # bytes of a bfloat16
+TILES = ((32, 3), (32, 5), (64, 5), (128, 3), (128, 5))  # outputs and stages of the fused kernel
 # Never stable for long enough, never sure enough: all steps are taken.
 POLICY = Policy(stability=1, confidence=0.0, doubt=0.0)
 
@@ -162,6 +164,22 @@ def experts_alone(trial: Trial, speed: float) -> Iterator[dict[str, object]]:
             if way != "scaled" or kind == "float8":
                 small.way = way
                 yield timed(f"{kind}, {way}", small, held)
+        small.way = "fused"
+        for name in other_tiles():
+            yield timed(f"{kind}, fused, {name}", small, held)
+
+
+def other_tiles() -> Iterator[str]:
+    """Sets the kernel's tiles to others than it is shipped with, one after another, and back."""
+    if find_spec("triton") is None:
+        return
+    from model.gemma import fused
+
+    shipped = fused.OUTPUTS, fused.STAGES
+    for outputs, stages in TILES:
+        fused.OUTPUTS, fused.STAGES = outputs, stages
+        yield f"{outputs} outputs in {stages} stages"
+    fused.OUTPUTS, fused.STAGES = shipped
 
 
 def reason_of(error: Exception) -> str:

@@ -19,7 +19,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-OUTPUTS = 64  # of a tile: with rows and inputs the guess of one who has measured nothing yet
+# Guesses of one who has measured nothing yet; bench/gpu_gemma.py tries others.
+OUTPUTS = 64  # of a tile
+STAGES = 3  # of tiles of weights that are on their way while one is multiplied
 ROWS = (16, 32, 64)  # of a tile, the least that holds twice what an expert gets on average
 
 
@@ -92,6 +94,6 @@ def product(inputs: Tensor, weights: Tensor, scales: Tensor, ends: Tensor) -> Te
         inputs.contiguous(), weights.view(torch.uint8), scales, ends, out,
         inputs.shape[1], outputs, half, groups,
         EXPERTS=experts, LANES=triton.next_power_of_2(experts), ROWS=rows, OUTPUTS=OUTPUTS,
-        INPUTS=step, INT4=int4,
+        INPUTS=step, INT4=int4, num_stages=STAGES,
     )  # fmt: skip
     return out
