@@ -109,11 +109,18 @@ catalog says of a network, which they may overrule, the keys choose
   decoding   ours, or published: the authors' rule and sampling, no counts
   sampling   that rule and sampling: temperature, top_p, order, rule (one, even, p2), steps, block
   frozen     after how many steps what surrounds the holes is computed anew: an approximation
-  weights    what they are held as: bfloat16, float32, int8, float8""",
+  weights    what they are held as: bfloat16, float32, int8, float8
+and of DiffusionGemma, which has no masks,
+  mode       clamped: what follows a hole stands on its canvas; prompted: it is told beforehand, and
+             the network ends the hole itself; auto: clamped within lines and for several holes
+  prompt     how many tokens are laid out before a hole; canvas: how many are refined at once;
+             limit: how many a hole may have; steps: how many are made at most
+  weights    bfloat16, float32, or its experts alone as float8 or int4; without the key what fits""",
     """\
   infill-lsp models info DreamOn-v0-7B
   infill-lsp models info Dream-org/DreamOn-v0-7B --json | jq .memory
-  infill-lsp models info LLaDA-8B-Base --model-keys '{"length": "adjusted", "weights": "int8"}'""",
+  infill-lsp models info LLaDA-8B-Base --model-keys '{"length": "adjusted", "weights": "int8"}'
+  infill-lsp models info diffusiongemma-26B-A4B-it --model-keys '{"weights": "int4"}'""",
 )
 
 MODELS_PULL = Help(

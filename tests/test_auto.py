@@ -23,6 +23,7 @@ DREAMON, CODER, DIFFU, SMALL = (
     "apple/DiffuCoder-7B-Instruct",
     "fredzzp/open-dcoder-0.5B",
 )
+GEMMA = "google/diffusiongemma-26B-A4B-it"
 TINY = "dllm-hub/Qwen2.5-Coder-0.5B-Instruct-diffusion-mdlm-v0.1"
 TINY3 = "dllm-hub/Qwen3-0.6B-diffusion-mdlm-v0.1"
 
@@ -47,6 +48,10 @@ def rows(*ids: str) -> list[Row]:
         (80, [DIFFU, SMALL], SMALL, "best by published figures (32.5 %)"),  # the other has none
         (80, [CODER, SMALL, DIFFU], CODER, "of the 3 on disk that fit"),
         (80, [TINY3, TINY], TINY, "none with a published figure, it is the smallest"),
+        (80, [GEMMA], GEMMA, "no other network on disk fits, and it takes"),
+        (24, [GEMMA], GEMMA, "no other network on disk fits, and it takes"),  # in four bits
+        (24, [GEMMA, DREAMON], DREAMON, "the best by published figures (92.1 %)"),
+        (12, [GEMMA], "bundled", "no other network on disk fits the 12.0 GB free on a GPU"),
         (2, [DREAMON, SMALL], "bundled", "open-dcoder-0.5B needs 3.2 GB"),
         (2, [DREAMON], "bundled", "no other network on disk fits the 2.0 GB free on a GPU"),
         (0, [SMALL], "bundled", "no other network on disk fits the 0 kB free"),
