@@ -115,7 +115,7 @@ and of DiffusionGemma, which has no masks,
              the network ends the hole itself; auto: clamped within lines and for several holes
   prompt     how many tokens are laid out before a hole; canvas: how many are refined at once;
              limit: how many a hole may have; steps: how many are made at most
-  weights    bfloat16, float32, or its experts alone as float8 or int4; without the key what fits""",
+  weights    bfloat16, float32, or its experts alone as float8 or int4; else what fits""",
     """\
   infill-lsp models info DreamOn-v0-7B
   infill-lsp models info Dream-org/DreamOn-v0-7B --json | jq .memory
