@@ -242,14 +242,16 @@ def test_a_step_that_fails_is_told_and_the_engine_lives(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = texts_of(engine, typed(BEFORE))
+    drafts(engine, typed(FAR))
 
-    def broken(*_: object) -> None:
+    def broken(history: Any, ids: Any) -> None:
+        history.ids.extend(ids)  # as if they had been read
         raise RuntimeError("a wire is loose")
 
     with monkeypatch.context() as patched:
         patched.setattr(engine.network, "encode", broken)
         with pytest.raises(ModelError, match="failed at a step: RuntimeError: a wire is loose"):
-            drafts(engine, typed(FAR))
+            drafts(engine, typed(BEFORE))
     assert texts_of(engine, typed(BEFORE)) == wanted
 
 
@@ -277,6 +279,32 @@ def test_where_memory_runs_out_fewer_lengths_are_tried(
     assert tried == [3, 1]
     assert drafts(engine, typed(BEFORE))[-1].final
     assert tried == [3, 1, 1]  # for good
+
+
+def test_the_length_goes_on_that_fits_best_with_what_follows(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[list[float]] = []
+    kept: list[int] = []
+
+    class Watched(Decoding):
+        def __next__(self) -> Any:
+            step = super().__next__()
+            looks.append([told.hole_score + told.scored for told in step.rows])
+            return step
+
+        def keep(self, rows: Any, *, scored: bool = True) -> None:
+            kept.extend(rows)
+            super().keep(rows, scored=scored)
+
+    monkeypatch.setattr(engine_of_gemma, "Decoding", Watched)
+    found = drafts(engine, typed(BEFORE))
+    assert [len(scores) for scores in looks] == [3, 3, 1, 1, 1]
+    best = looks[1].index(max(looks[1]))
+    assert kept == [best]
+    assert len(found[-1].holes[0]) <= (4, 8, 16)[best]
+    other = looks[1].index(min(looks[1]))
+    assert other != best
 
 
 def test_few_rows_are_spread_over_all_lengths() -> None:

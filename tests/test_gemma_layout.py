@@ -61,7 +61,9 @@ def told(layout: Layout, number: int, ids: list[int]) -> Told:
 def answered(layout: Layout, vocabulary: Vocabulary, text: str, *, ends: bool = True) -> str:
     """What a prompted hole says when the network writes this."""
     (run,) = layout.rows[0].holes
-    ids = vocabulary.encode(text) + [vocabulary.turn_end] * ends
+    ids = vocabulary.encode(text)
+    if ends:  # what comes behind the end is nobody's answer
+        ids += [vocabulary.turn_end, *vocabulary.encode("user")]
     ids += [vocabulary.eos] * (len(run) - len(ids))
     (pieces,) = pieces_of(layout, 0, told(layout, 0, ids), vocabulary, final=True)
     return "".join(piece.text for piece in pieces)
@@ -149,6 +151,9 @@ def test_what_is_dropped_changes_seldom_while_one_types(vocabulary: Vocabulary) 
         first = "".join(f"first{i} = {i}\n" for i in range(lines))
         begun = {prompt_of(first + "x" * n, last, vocabulary, 512).ids[:400] for n in range(24)}
         assert len(begun) <= 3  # once for what is before, once for what follows
+    first = "".join(f"first{i} = {i}\n" for i in range(400))
+    begun = {prompt_of(first + "y = 1\n" * n, last, vocabulary, 512).ids[:400] for n in range(9)}
+    assert len(begun) <= 4  # lines leave it by the dozen
 
 
 def test_a_prompt_without_room_for_the_file_is_one_sentence(vocabulary: Vocabulary) -> None:
