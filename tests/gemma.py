@@ -41,7 +41,8 @@ def tiny_config(
         num_key_value_heads=2, head_dim=8,
     )  # fmt: skip
     return DiffusionGemmaConfig(
-        text_config=text, vision_config=vision, canvas_length=canvas, initializer_range=text.initializer_range,
+        text_config=text, vision_config=vision, canvas_length=canvas,
+        initializer_range=text.initializer_range,
         image_token_id=vocabulary - 1, boi_token_id=vocabulary - 2, eoi_token_id=vocabulary - 3,
     )  # fmt: skip
 

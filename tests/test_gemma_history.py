@@ -154,11 +154,11 @@ def test_transformers_static_cache_is_wrong_past_the_window_and_ours_is_not():
 
 def test_room_is_made_in_few_moves():
     history, rooms = NETWORK.history(), set[int]()
-    for _ in range(2 * STEP + 1):
+    for _ in range(8 * STEP):
         history.make_room(1)
         history.ids.append(5)
         rooms.add(history.room)
-    assert rooms == {STEP, 2 * STEP, 4 * STEP}
+    assert sorted(room // STEP for room in rooms) == [1, 2, 3, 4, 5, 7, 9]
 
 
 @given(pasted, pasted)

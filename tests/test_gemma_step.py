@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Generator, Hashable, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, cast
 
 import pytest
@@ -34,7 +35,7 @@ from transformers.models.diffusion_gemma.generation_diffusion_gemma import (
 
 from model.gemma.decode import NOISE, Decoding, Row, Step
 from model.gemma.desk import Desk
-from model.gemma.history import History
+from model.gemma.history import STEP, History
 from model.gemma.network import Network
 from model.gemma.packing import Size
 from model.gemma.sampler import Policy
@@ -156,7 +157,7 @@ def generated(
 ) -> tuple[tuple[int, ...], int]:
     """What `generate()` makes of a canvas, and in how many steps."""
     config = dict(config)
-    length = model.config.canvas_length
+    length = int(model.config.canvas_length or 0)
     sampler = EntropyBoundSamplerConfig(**config.pop("sampler_config", {"entropy_bound": 0.1}))
     torch.manual_seed(seed)
     out: Any = cast(Any, model).generate(
@@ -319,8 +320,8 @@ def slowly(
         canvas[hole] = torch.where(keep, drawn, fresh)
         told = logits.to(model.dtype)
         canvases.append(tuple(best[0].tolist()))
-        stable = all(canvases[-1] == each for each in past[-policy.stability :])
-        stable = stable and len(past) >= policy.stability
+        before = past[max(0, len(past) - policy.stability) :]
+        stable = len(before) == policy.stability and all(canvases[-1] == each for each in before)
         past.append(canvases[-1])
         if stable and (entropy.mean() < policy.confidence or entropy.sum() <= policy.doubt):
             break
@@ -491,8 +492,11 @@ class Replaying(Watched):
         super().run(key, self.first.setdefault(key, work))
 
 
-REPLAYING = Replaying(EXACT_NETWORK)
-list(REPLAYING.warm(Policy(stability=2), 256, 64, 4))
+@cache
+def warmed() -> Replaying:
+    desk = Replaying(EXACT_NETWORK)
+    assert list(desk.warm(Policy(stability=2), 600, 100, 3, 70))[-1] == 1
+    return desk
 
 
 @settings(slow, max_examples=30)
@@ -503,13 +507,14 @@ def test_padded_to_few_sizes_and_replayed_it_is_the_same(
     history = read(EXACT_NETWORK, prompt)
     plain = Watched(EXACT_NETWORK)
     wanted = list(Decoding(plain, history, some, policy))
-    REPLAYING.logits.clear()
-    told = list(Decoding(REPLAYING, history, some, policy))
+    replaying = warmed()
+    replaying.logits.clear()
+    told = list(Decoding(replaying, history, some, policy))
     assert [[row.ids for row in step.rows] for step in told] == [
         [row.ids for row in step.rows] for step in wanted
     ]
     asked = sum(len(row.open) for row in some)
-    for one, other in zip(REPLAYING.logits, plain.logits, strict=True):
+    for one, other in zip(replaying.logits, plain.logits, strict=True):
         assert_close(one[:asked], other, rtol=1e-5, atol=1e-5)
 
 
@@ -520,7 +525,25 @@ def test_sizes_are_few():
         row = Row((NOISE,) * length, (range(length),))
         Decoding(desk, read(NETWORK, some_ids(length, seed=0)), [row], Policy())
         seen.add(desk.size)
-    assert len(seen) == 5  # canvases of 32, 64, 128 and 256, and of 32 where few tokens are asked
+    assert sorted((size.canvas, size.asked) for size in seen) == [
+        (32, 16), (32, 24), (32, 32), (48, 48), (64, 64), (96, 96), (128, 128), (192, 192),
+        (256, 256),
+    ]  # fmt: skip
+
+
+def test_after_warming_no_size_is_new_and_no_buffer_moves():
+    desk = Replaying(NETWORK)
+    policy = Policy(steps=2)
+    list(desk.warm(policy, 2 * STEP, 100, 3, 70))
+    known = set(desk.first)
+    places = {name: buffer.data_ptr() for name, buffer in desk.buffers.items()}
+    history = read(NETWORK, some_ids(2 * STEP, seed=1))
+    for lengths in ((70,), (1,), (30, 40), (5, 6, 7), (20, 20, 20)):
+        rows = [Row((NOISE,) * length + (9,) * 10, (range(length),)) for length in lengths]
+        list(Decoding(desk, history, rows, policy))
+        history.cut(history.length * 2 // 3)
+    assert set(desk.first) == known
+    assert {name: buffer.data_ptr() for name, buffer in desk.buffers.items()} == places
 
 
 class Counting(TorchDispatchMode):

@@ -22,15 +22,7 @@ from torch import Tensor
 
 from model.gemma.history import History
 from model.gemma.network import Kept, Network, Prefix
-from model.gemma.packing import (
-    SHORTEST_CANVAS,
-    SHORTEST_PREFIX,
-    Layout,
-    Size,
-    nothing,
-    powers,
-    size_of,
-)
+from model.gemma.packing import Layout, Size, nothing, size_of, sizes
 from model.gemma.sampler import Asked, Noise, Policy, State, judged
 from model.graphs import captured
 
@@ -82,7 +74,7 @@ class Desk:
         """Buffers for so much. Where one has to grow all graphs are lost."""
         network, states = self.network, self.network.weight.dtype
         wanted: dict[str, tuple[int, torch.dtype]] = {
-            # One more than the canvas has: what has no place there is written behind it.
+            # One more than a canvas has: what has no place there is written behind it.
             "ids": (size.canvas + 1, torch.long),
             "soft": ((size.canvas + 1) * network.width, states),
             "places": (size.canvas, torch.long),
@@ -129,7 +121,7 @@ class Desk:
             kept.keys[:, :, :there] = history.keys[number][:, :, first : history.length]
             kept.values[:, :, :there] = history.values[number][:, :, first : history.length]
         self.lay(history.length, layout)
-        self.filled("ids", layout.ids + [0] * (size.canvas + 1 - len(layout.ids)))
+        self.filled("ids", layout.ids + [0] * (size.canvas - len(layout.ids)))
         self.draw(layout, generators)
         ids, written = self.view("ids", size.canvas), self.view("writes", layout.written)
         given = ids[written]
@@ -173,7 +165,7 @@ class Desk:
 
         spare = size.asked - len(layout.asked)
         given = len(layout.asked) - layout.written
-        nowhere = [size.canvas] * (given + spare)
+        nowhere = [len(self.buffers["ids"]) - 1] * (given + spare)
         self.filled("reads", layout.asked + [0] * spare)
         self.filled("writes", layout.asked[: layout.written] + nowhere)
         self.filled("given", [False] * layout.written + [True] * (given + spare))
@@ -204,7 +196,7 @@ class Desk:
         self.draw(layout, generators)
         self.run(("body", size.prefix, size.canvas), partial(self.body, size))
         rules = (policy.bound, policy.stability, policy.confidence, policy.doubt)
-        key = ("judge", size.canvas, size.asked, size.rows, rules)
+        key = ("judge", size.asked, size.rows, rules)
         self.run(key, partial(self.judge, size, policy))
         told: list[float] = self.view("told", 3 * size.asked + size.rows).tolist()
         best, logs, accepted = (told[kind * size.asked :][: len(layout.asked)] for kind in range(3))
@@ -230,9 +222,10 @@ class Desk:
         one behind the other."""
         network, asked = self.network, size.asked
         reads, writes = self.view("reads", asked), self.view("writes", asked)
-        ids = self.view("ids", size.canvas + 1)
-        soft = self.view("soft", size.canvas + 1, network.width)
-        states = self.view("states", size.canvas, network.width)
+        # Not as long as the canvas is: the same graph serves canvases of all sizes.
+        ids = self.buffers["ids"]
+        soft = self.buffers["soft"].view(len(ids), network.width)
+        states = self.buffers["states"].view(-1, network.width)
         state = State(
             self.view("past", size.stability, asked),
             self.view("best", asked),
@@ -308,23 +301,22 @@ class Desk:
             torch.cuda.empty_cache()
 
     @torch.inference_mode()
-    def warm(self, policy: Policy, prefix: int, canvas: int, rows: int = 1) -> Iterator[float]:
-        """Steps about nothing of all shapes up to that size; yields the share done after each.
+    def warm(
+        self, policy: Policy, prefix: int, canvas: int, rows: int = 1, asked: int | None = None
+    ) -> Iterator[float]:
+        """Steps about nothing of all sizes up to that; yields the share done after each.
 
-        The largest first, so that no buffer has to grow later.
+        `canvas` are the tokens of all rows together, `asked` those in holes or scored; None: all.
+        These take the most memory, some numbers for each token of the vocabulary.
         """
         self.holder = None
         temperature = policy.temperatures(self.device)[0]
-        shapes = [
-            (long, wide)
-            for wide in powers(canvas, SHORTEST_CANVAS)
-            for long in powers(prefix, SHORTEST_PREFIX)
-        ]
-        for number, (long, wide) in enumerate(shapes, 1):
-            layout = nothing(wide, min(rows, wide))
-            self.make_room(self.size_of(long, layout, policy))
-            self.lay(long - 1, layout)  # padding is the common case
+        wanted = sizes(prefix, canvas, asked or canvas, rows, policy.stability)
+        for number, size in enumerate(wanted, 1):
+            layout = nothing(size)
+            self.make_room(size)
+            self.lay(size.prefix - 1, layout)  # padding is the common case
             self.filled("ids", layout.ids)
             generators = [torch.Generator(self.device) for _ in layout.spans]
             self.step(temperature, layout, generators, policy)
-            yield number / len(shapes)
+            yield number / len(wanted)

@@ -72,12 +72,13 @@ class History:
     def make_room(self, more: int) -> None:
         """Moves what is kept to where so many more tokens fit, if they do not fit here.
 
-        Room doubles, so that a text typed token by token is moved a few times only.
+        Room grows by a quarter, so that a text typed token by token is moved a few times only, and
+        little is kept in vain.
         """
         wanted = self.length + more
         if wanted <= self.room:
             return
-        room = -(-max(wanted, 2 * self.room) // STEP) * STEP
+        room = -(-max(wanted, self.room * 5 // 4) // STEP) * STEP
         for kept in (self.keys, self.values):
             for number, old in enumerate(kept):
                 _, heads, _, width = old.shape

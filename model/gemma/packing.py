@@ -51,26 +51,56 @@ def size_of(prefix: int, layout: Layout, stability: int, *, padded: bool) -> Siz
     canvas, asked, rows = len(layout.ids), len(layout.asked), len(layout.spans)
     if padded:
         prefix = max(SHORTEST_PREFIX, power_of_two(prefix))
-        canvas = max(SHORTEST_CANVAS, power_of_two(canvas))
-        asked = max(FEWEST_ASKED, power_of_two(asked))
+        canvas, asked = fitting(canvas, SHORTEST_CANVAS), fitting(asked, FEWEST_ASKED)
         rows = power_of_two(rows)
     return Size(prefix, canvas, asked, rows, stability)
 
 
-def powers(most: int, least: int) -> list[int]:
-    """The powers of two that fit so much, the largest first, down to the least."""
-    above = max(most, least)
-    return [power_of_two(above) >> i for i in range((power_of_two(above) // least).bit_length())]
+def fitting(number: int, least: int) -> int:
+    """The next power of two or one and a half of one: a third of it is padding at most."""
+    power = max(least, power_of_two(number))
+    return power * 3 // 4 if number <= power * 3 // 4 >= least else power
 
 
-def nothing(canvas: int, rows: int) -> Layout:
-    """Rows that share a canvas and are holes all over."""
-    ends = [canvas * row // rows for row in range(rows + 1)]
+def sizes(prefix: int, canvas: int, asked: int, rows: int, stability: int) -> list[Size]:
+    """By these all graphs come about that steps of up to so much may need.
+
+    A body is told apart by prompt and canvas, a judgement by the tokens asked about and rows. The
+    first is the largest in all of them, so that no buffer has to grow later.
+    """
+    long, wide = max(SHORTEST_PREFIX, power_of_two(prefix)), fitting(canvas, SHORTEST_CANVAS)
+    many, beside = fitting(asked, FEWEST_ASKED), power_of_two(rows)
+    bodies = [
+        Size(long >> i, width, FEWEST_ASKED, 1, stability)
+        for i in range((long // SHORTEST_PREFIX).bit_length())
+        for width in falling(wide, SHORTEST_CANVAS)
+    ]
+    judgements = [
+        Size(SHORTEST_PREFIX, fitting(number, SHORTEST_CANVAS), number, beside >> i, stability)
+        for i in range(beside.bit_length())
+        for number in falling(many, FEWEST_ASKED)
+    ]
+    return [Size(long, wide, many, beside, stability), *bodies, *judgements]
+
+
+def falling(most: int, least: int) -> list[int]:
+    """All that `fitting` gives for up to that many, the largest first."""
+    found = [fitting(most, least)]
+    while (below := fitting(found[-1] * 2 // 3, least)) < found[-1]:
+        found.append(below)
+    return found
+
+
+def nothing(size: Size) -> Layout:
+    """Rows that share a canvas of that size and are asked about as many tokens."""
+    ends = [size.asked * row // size.rows for row in range(size.rows + 1)]
     spans = [range(start, end) for start, end in pairwise(ends)]
+    owners = [row for row, span in enumerate(spans) for _ in span]
+    behind = [size.rows - 1] * (size.canvas - size.asked)
     return Layout(
-        [0] * canvas,
-        [place for span in spans for place in range(len(span))],
-        [row for row, span in enumerate(spans) for _ in span],
-        list(range(canvas)),
+        [0] * size.canvas,
+        list(range(size.canvas)),
+        owners + behind,
+        list(range(size.asked)),
         spans,
     )

@@ -5,7 +5,7 @@ and would let as many uncertain ones pass where a mean is taken. All is tensors,
 nothing here waits for a number.
 """
 
-# pyright: reportUnknownMemberType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # torch is only partly typed.
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def judged(
     and temperature."""
     logits = (raw / temperature).masked_fill_(banned, FORBIDDEN)
     likely = logits.softmax(-1)
-    entropy = -(likely * logits.log_softmax(-1)).sum(-1)
+    entropy: Tensor = torch.special.entr(likely).sum(-1)  # pyright: ignore[reportUnknownArgumentType]
     # The least of exponentials divided by probabilities is a draw by these probabilities, and
     # unlike `multinomial` it asks the host nothing.
     drawn = likely.div_(noise.race).argmax(-1)
