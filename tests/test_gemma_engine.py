@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from model import ModelError
 from model.canvas import Canvas, Draft, Hole
 from model.gemma import engine as engine_of_gemma
-from model.gemma.decode import Decoding
+from model.gemma.decode import Decoding, Row
 from model.gemma.engine import Engine, few
 from model.gemma.load import load_gemma
 from model.stock import row_for
@@ -307,10 +307,12 @@ def test_the_length_goes_on_that_fits_best_with_what_follows(
     assert other != best
 
 
-def test_few_rows_are_spread_over_all_lengths() -> None:
-    assert few("abcde", 8) == [0, 1, 2, 3, 4]
-    assert few("abcde", 2) == [2, 4]
-    assert few("abcde", 1) == [4]
+def test_few_rows_are_spread_over_all_lengths_and_ask_for_no_more_than_may_be() -> None:
+    rows = [Row((5,) * length, (range(length),)) for length in (8, 16, 32, 64, 128)]
+    assert few(rows, 8, 384) == [0, 1, 2, 3, 4]
+    assert few(rows, 2, 384) == [2, 4]
+    assert few(rows, 8, 170) == [2, 4]
+    assert few(rows, 1, 384) == few(rows, 8, 100) == [4]
 
 
 def test_a_closed_engine_says_so(folder: Path) -> None:

@@ -21,10 +21,10 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from model.canvas import Canvas, Card, Draft, Hole, ModelError, Piece
-from model.gemma.decode import Decoding, Told
+from model.gemma.decode import Decoding, Row, Told
 from model.gemma.desk import Desk
 from model.gemma.layout import Layout, Room, groups_of, laid_out, pieces_of
-from model.gemma.lengths import BLOCK
+from model.gemma.lengths import ASKED, BLOCK
 from model.gemma.network import Network
 from model.gemma.sampler import Policy
 from model.gemma.vocabulary import Vocabulary
@@ -132,8 +132,10 @@ class Engine:
         side by side while they are tried. Where these have no room, half as many are tried."""
         while True:
             try:
-                many = min(self.candidates, len(BLOCK)) * self.room.canvas
-                for share in self.desk.warm(self.policy, self.room.prompt, many, len(BLOCK)):
+                canvases = self.candidates * self.room.canvas
+                for share in self.desk.warm(
+                    self.policy, self.room.prompt, canvases, self.candidates, ASKED
+                ):
                     warming.tell(share)
             except Exception as error:
                 if self.candidates == 1 or not isinstance(error, torch.OutOfMemoryError):
@@ -212,7 +214,7 @@ class Engine:
     def refined(self, layout: Layout) -> Iterator[tuple[list[tuple[Piece, ...]], bool]]:
         """What the holes of a layout say after each step, and whether that was the last."""
         while True:
-            rows = few(layout.rows, self.candidates)
+            rows = few(layout.rows, self.candidates, ASKED)
             try:
                 yield from self.attempt(layout, rows)
             except torch.OutOfMemoryError:
@@ -263,10 +265,14 @@ def worth(told: Told) -> float:
     return told.hole_score + told.scored
 
 
-def few(rows: Sequence[object], most: int) -> list[int]:
-    """At most so many of the rows, evenly over their lengths, the longest one among them."""
-    count = min(most, len(rows))
-    return sorted({len(rows) - 1 - i * len(rows) // count for i in range(count)})
+def few(rows: Sequence[Row], most: int, asked: int) -> list[int]:
+    """At most so many of the rows, evenly over their lengths, the longest one among them; together
+    they ask about at most so many tokens, or there is but one."""
+    for count in range(min(most, len(rows)), 1, -1):
+        numbers = sorted({len(rows) - 1 - i * len(rows) // count for i in range(count)})
+        if sum(len(rows[i].open) + len(rows[i].known) for i in numbers) <= asked:
+            return numbers
+    return [len(rows) - 1]
 
 
 def in_words(error: Exception) -> str:

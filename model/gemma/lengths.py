@@ -1,4 +1,4 @@
-"""At which lengths a clamped hole is tried, all in one batch. No torch."""
+"""At which lengths a clamped hole is tried, all in one batch, and how many at once. No torch."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from model.canvas import Hole
 # Tokens. Doubled from one to the next: guesses, until real weights can be asked.
 LINE = (4, 8, 16, 32)
 BLOCK = (8, 16, 32, 64, 128)
+# How many tokens a step may ask the head about, in the holes of all lengths and behind them: each
+# is a row as wide as the vocabulary, several times over. All lengths of a block have room.
+ASKED = 384
 
 
 def lengths_of(hole: Hole, cap: int) -> list[int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from model.catalog import Row
 from model.gemma.footprint import PUBLISHED, footprint
-from model.gemma.lengths import BLOCK
+from model.gemma.lengths import ASKED, BLOCK
 from model.gemma.shape import Shape, shape_from
 from model.machine import free_on
 from model.memory import WIDTHS, Plan
@@ -51,13 +51,13 @@ def plan_as(narrow: str, row: Row, shape: Shape, device: str, dtype: str, free: 
             canvas=canvases * canvas,
             rows=rows,
             way="fused" if device.startswith("cuda") else "widened",
+            window=shape.sliding_window,
         )
         wide = WIDTHS[dtype] / HALF
         experts = told.experts if kind else told.experts * wide
         return round(experts + told.dense * wide), round((told.history + told.working) * wide)
 
-    most = min(sum(BLOCK), len(BLOCK) * row.limit)
-    weights, working = taken(narrow, len(BLOCK), most)
+    weights, working = taken(narrow, len(BLOCK), ASKED)
     single = min(canvas, row.limit)
     return Plan(
         name=row.id.rpartition("/")[2],

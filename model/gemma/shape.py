@@ -43,6 +43,7 @@ class Shape:
     top_k_experts: int
     moe_intermediate_size: int
     max_position_embeddings: int
+    sliding_window: int
     canvas: int  # tokens that are refined at once
 
     @property
@@ -99,6 +100,7 @@ def shape_from(config: Mapping[str, Any], folder: Path) -> Shape:
         top_k_experts=number("top_k_experts"),
         moe_intermediate_size=number("moe_intermediate_size"),
         max_position_embeddings=number("max_position_embeddings"),
+        sliding_window=number("sliding_window"),
         canvas=number("canvas_length", config),
     )
 
