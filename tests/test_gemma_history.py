@@ -27,10 +27,10 @@ from model.gemma.desk import Desk
 from model.gemma.history import STEP, History
 from model.gemma.network import Network
 from model.gemma.sampler import Policy
-from tests.gemma import VOCABULARY, WINDOW, tiny_config, tiny_model
+from tests.gemma import VOCABULARY, WINDOW, exact, tiny_config, tiny_model
 
 LENGTH = 9
-MODEL = tiny_model(config=tiny_config(canvas=LENGTH, initializer_range=0.1))
+MODEL = exact(tiny_model(config=tiny_config(canvas=LENGTH)))
 NETWORK = Network(copy.deepcopy(MODEL))
 CANVAS = tuple(
     torch.randint(VOCABULARY, (LENGTH,), generator=torch.Generator().manual_seed(1)).tolist()

@@ -39,7 +39,7 @@ from model.gemma.history import STEP, History
 from model.gemma.network import Network
 from model.gemma.packing import Size
 from model.gemma.sampler import Policy
-from tests.gemma import VOCABULARY, WINDOW, tiny_config, tiny_model
+from tests.gemma import VOCABULARY, WINDOW, exact, tiny_config, tiny_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script_method:DeprecationWarning")
 
@@ -47,13 +47,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script_method:Depreca
 def network_of(model: DiffusionGemmaForBlockDiffusion) -> Network:
     """On a copy: a network sets its model's attention."""
     return Network(copy.deepcopy(model))
-
-
-def exact(model: DiffusionGemmaForBlockDiffusion) -> DiffusionGemmaForBlockDiffusion:
-    """In float64. A random network is chaotic: after ten steps in float32 there is not one token
-    left that the order of a sum has not changed."""
-    model.double().set_experts_implementation("eager")  # the others do not multiply float64
-    return model
 
 
 def calm(model: DiffusionGemmaForBlockDiffusion) -> DiffusionGemmaForBlockDiffusion:

@@ -6,6 +6,7 @@ nothing here waits for a number.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
 # torch is only partly typed.
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ def judged(
     and temperature."""
     logits = (raw / temperature).masked_fill_(banned, FORBIDDEN)
     likely = logits.softmax(-1)
-    entropy: Tensor = torch.special.entr(likely).sum(-1)  # pyright: ignore[reportUnknownArgumentType]
+    entropy = torch.special.entr(likely).sum(-1)
     # The least of exponentials divided by probabilities is a draw by these probabilities, and
     # unlike `multinomial` it asks the host nothing.
     drawn = likely.div_(noise.race).argmax(-1)
