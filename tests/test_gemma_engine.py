@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,28 @@ def test_what_was_learnt_is_filled_in_both_modes(trained: Path, mode: str) -> No
     engine.close()
     assert found[-1].texts[0].rstrip() == ANSWER
     assert len(found) < engine.policy.steps  # it is sure before
+
+
+def test_a_free_answer_is_over_once_the_hole_is_sure_whatever_follows(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network is made to never agree with itself on what comes behind the hole."""
+
+    class Restless(Decoding):
+        def __next__(self) -> Any:
+            step = super().__next__()
+            (told,) = step.rows
+            ids = (*told.ids[:-1], 500 + step.number)
+            return replace(step, rows=(replace(told, ids=ids, done=False),), final=False)
+
+    monkeypatch.setattr(engine_of_gemma, "Decoding", Restless)
+    engine = opened(trained, mode="prompted")
+    found = drafts(engine, LINE)
+    engine.close()
+    assert found[-1].texts[0] == ANSWER
+    assert found[-2].texts[0] == ANSWER
+    assert len(found) < engine.policy.steps / 2
+    assert all(piece.settled for piece in found[-1].holes[0])
 
 
 def test_experts_in_four_bits_fill_the_same(trained: Path) -> None:

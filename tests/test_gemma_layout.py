@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.canvas import Canvas, Hole, ModelError
+from model.gemma.answer import pieces_of, trimmed
 from model.gemma.decode import NOISE, Told
 from model.gemma.layout import (
     Layout,
@@ -22,8 +23,6 @@ from model.gemma.layout import (
     groups_of,
     laid_out,
     mode_of,
-    pieces_of,
-    trimmed,
 )
 from model.gemma.prompt import TAIL, apart, fence_for, prompt_of
 from model.gemma.vocabulary import Vocabulary, vocabulary_from
@@ -327,6 +326,12 @@ def test_a_free_answer_is_cut_where_it_ends_or_goes_on_with_the_suffix(
     assert trimmed(answer, after, "```") == hole
     assert answered(layout, vocabulary, answer) == hole
     assert answered(layout, vocabulary, answer, ends=False) == hole
+
+
+def test_of_a_free_answer_a_line_takes_one(vocabulary: Vocabulary) -> None:
+    layout = only(Canvas((BEFORE, ""), (Hole(0, 0),)), vocabulary, "prompted")
+    assert answered(layout, vocabulary, "width * height\n\nx = 1\n```") == "width * height"
+    assert answered(layout, vocabulary, "\n    width\nx = 1\n```") == "\n    width"
 
 
 def test_a_free_answer_keeps_its_limit(vocabulary: Vocabulary) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import queue
 import threading
 import time
@@ -21,9 +22,10 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from model.canvas import Canvas, Card, Draft, Hole, ModelError, Piece
+from model.gemma.answer import pieces_of
 from model.gemma.decode import Decoding, Row, Told
 from model.gemma.desk import Desk
-from model.gemma.layout import Layout, Room, groups_of, laid_out, pieces_of
+from model.gemma.layout import Layout, Room, groups_of, laid_out
 from model.gemma.lengths import ASKED, BLOCK
 from model.gemma.network import Network
 from model.gemma.sampler import Policy
@@ -246,12 +248,20 @@ class Engine:
         rows = [layout.rows[i] for i in numbers]
         self.ban(layout.banned)
         decoding = Decoding(self.desk, self.history, rows, self.policy)
+        former = ""
         for step in decoding:
             self.steps += 1
             best = max(range(len(numbers)), key=lambda i: worth(step.rows[i]))
             final = step.final or (step.rows[best].done and step.number >= LOOKS)
             told = step.rows[best]
-            yield pieces_of(layout, numbers[best], told, self.vocabulary, final=final), final
+            pieces = pieces_of(layout, numbers[best], told, self.vocabulary, final=final)
+            if layout.mode == "prompted" and not final:
+                # What the network would go on with behind the hole need not be sure.
+                text = "".join(piece.text for piece in pieces[0])
+                final = text == former and doubt_of(pieces[0]) <= self.policy.doubt
+                former = text
+                pieces = pieces_of(layout, numbers[best], told, self.vocabulary, final=final)
+            yield pieces, final
             if final:
                 return
             if step.number >= LOOKS and len(numbers) > 1:
@@ -263,6 +273,13 @@ def worth(told: Told) -> float:
     """How well a length fits: what is written is likely, and so is what is clamped behind it. A
     hole too short or too long makes the network doubt what follows."""
     return told.hole_score + told.scored
+
+
+def doubt_of(pieces: Sequence[Piece]) -> float:
+    """Nats by which these very tokens are not certain; infinite where there are none."""
+    if not pieces:
+        return math.inf
+    return -sum(math.log(max(piece.confidence, 1e-30)) for piece in pieces)
 
 
 def few(rows: Sequence[Row], most: int, asked: int) -> list[int]:

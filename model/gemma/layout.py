@@ -2,26 +2,24 @@
 
 Clamped: [tail of the prefix | hole | suffix], the hole in a few lengths of which one is chosen; the
 join is right by construction. Prompted: [tail | everything else is open], the suffix in the prompt
-only; the answer ends by itself, and where it goes on with the suffix it is cut. It knows ids and
-text, and no network.
+only; the answer ends by itself. It knows ids and text, and no network.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
-from model.canvas import Canvas, Hole, ModelError, Piece
-from model.gemma.decode import NOISE, Row, Told
+from model.canvas import Canvas, Hole, ModelError
+from model.gemma.decode import NOISE, Row
 from model.gemma.lengths import lengths_of
-from model.gemma.prompt import TAIL, Prompt, alike, apart, prompt_of
+from model.gemma.prompt import TAIL, Prompt, apart, prompt_of
 from model.gemma.vocabulary import Vocabulary
 
 Mode = Literal["clamped", "prompted"]
 SUFFIX = 16  # tokens of what follows that a canvas keeps for itself, and that judge a length
-SAYS = 8  # characters: fewer, as a bracket, may stand anywhere
 OVERLAP = 48  # tokens that a prompted canvas may go on past the hole, to meet the suffix
 
 
@@ -43,7 +41,7 @@ class Layout:
     rows: tuple[Row, ...]
     places: tuple[tuple[range, ...], ...]
     after: str  # what follows the last hole
-    limit: int  # of a prompted hole
+    hole: Hole  # the first, of a prompted canvas the only one
     banned: tuple[int, ...]
 
 
@@ -125,12 +123,12 @@ def laid_out(
         place = range(len(prompt.tail), len(prompt.tail) + free)
         row = Row((*prompt.tail, *[NOISE] * free), (place,), seed=seed)
         banned = vocabulary.banned(ends=True, one_line=False)
-        return Layout(chosen, prompt, (row,), ((place,),), after, holes[0].limit, banned)
+        return Layout(chosen, prompt, (row,), ((place,),), after, holes[0], banned)
     between = [vocabulary.encode(canvas.texts[i + 1]) for i in group[:-1]]
     follows = ending(after, prompt.fence, vocabulary, room.canvas)
     rows, places = clamped(holes, between, follows, prompt, vocabulary, room.canvas, seed)
     banned = vocabulary.banned(ends=False, one_line=not any(hole.multiline for hole in holes))
-    return Layout(chosen, prompt, rows, places, after, holes[0].limit, banned)
+    return Layout(chosen, prompt, rows, places, after, holes[0], banned)
 
 
 def ending(after: str, fence: str, vocabulary: Vocabulary, room: int) -> list[int]:
@@ -220,88 +218,3 @@ def first_cells(hole: Hole, vocabulary: Vocabulary, seed: int) -> list[int]:
     count = max(1, round(hole.strength * len(former)))
     noised = set(random.Random(seed).sample(range(len(former)), count))
     return [NOISE if i in noised else token for i, token in enumerate(former)]
-
-
-def pieces_of(
-    layout: Layout, number: int, told: Told, vocabulary: Vocabulary, *, final: bool
-) -> list[tuple[Piece, ...]]:
-    """What a row's holes say: never a special token, of a prompted answer only what is the hole's.
-
-    Until the end nothing but what was kept has settled: a token may leave the canvas again."""
-    row = layout.rows[number]
-    confidence: dict[int, float] = {}
-    cells = (i for run in row.holes for i in run)
-    for i, share in zip(cells, told.confidence, strict=True):
-        confidence[i] = share
-    holes: list[tuple[Piece, ...]] = []
-    for place in layout.places[number]:
-        ids = [told.ids[i] for i in place]
-        if layout.mode == "prompted":
-            ended = next((n for n, token in enumerate(ids) if token in vocabulary.enders), len(ids))
-            ids = ids[:ended]
-        texts = vocabulary.pieces(ids)
-        pieces = tuple(
-            Piece(text, confidence.get(place[n], 1.0), final or place[n] not in confidence)
-            for n, text in enumerate(texts)
-            if text
-        )
-        if layout.mode == "prompted":
-            text = trimmed("".join(texts), layout.after, layout.prompt.fence)
-            pieces = cut(pieces[: layout.limit], len(text))
-        holes.append(pieces)
-    return holes
-
-
-def trimmed(text: str, after: str, fence: str) -> str:
-    """What of a free answer belongs into the hole: all before the code block ends, or before the
-    answer goes on with what follows the hole anyway.
-
-    It goes on with it where both are the same up to the answer's end, or for whole lines that say
-    something; of several such places where they are the same the longest. Failing that, the blank
-    lines before may be others."""
-    ended = text.find(f"\n{fence}")
-    text = text[:ended] if ended >= 0 else text.removesuffix("\n")
-    starts = range(len(text))
-    if (start := meeting(text, after, starts)) is not None:
-        return text[:start]
-    lines = [i for i in starts if i == 0 or text[i - 1] == "\n"]
-    if (start := meeting(text, after.lstrip("\n"), lines)) is not None:
-        return text[:start].rstrip("\n")
-    return text
-
-
-def meeting(text: str, after: str, starts: Sequence[int]) -> int | None:
-    wanted = telling(after)
-    if not wanted:
-        return None
-    best: tuple[int, int] | None = None
-    for start in starts:
-        rest = text[start:]
-        if not rest.strip():
-            break
-        if rest.startswith(wanted) or after.startswith(rest):
-            same = alike(rest, after)
-            if best is None or same > best[0]:
-                best = same, start
-    return best[1] if best else None
-
-
-def telling(after: str) -> str:
-    """The first lines of a text that say something; empty where it is blank."""
-    end = said = 0
-    while end < len(after) and said < SAYS:
-        stop = after.find("\n", end) + 1 or len(after)
-        said += len(after[end:stop].strip())
-        end = stop
-    return after[:end] if said else ""
-
-
-def cut(pieces: Sequence[Piece], length: int) -> tuple[Piece, ...]:
-    """The first `length` characters."""
-    kept: list[Piece] = []
-    for piece in pieces:
-        text = piece.text[:length]
-        if text:
-            kept.append(replace(piece, text=text))
-        length -= len(text)
-    return tuple(kept)
