@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.testing import assert_close
 from transformers import DynamicCache, StaticCache
 
+from model.gemma import history as history_module
 from model.gemma import network as network_module
 from model.gemma.decode import Decoding, Row
 from model.gemma.desk import Desk
@@ -119,12 +120,18 @@ def test_a_history_that_grew_and_was_cut_is_one_that_was_read_in_one_go(
     assert_same(history, ids)
 
 
-def test_a_long_text_typed_token_by_token_and_taken_back_step_by_step():
+def test_a_long_text_typed_token_by_token_and_taken_back_step_by_step(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """It is moved to where there is more room eight times meanwhile."""
+    monkeypatch.setattr(history_module, "STEP", 4)
     generator = torch.Generator().manual_seed(5)
     ids = torch.randint(3, VOCABULARY - 4, (5 * WINDOW,), generator=generator).tolist()
-    history = NETWORK.history()
+    history, rooms = NETWORK.history(), set[int]()
     for token in ids:
         NETWORK.encode(history, [token])
+        rooms.add(history.room)
+    assert len(rooms) == 9
     assert_same(history, ids)
     for length in range(len(ids), WINDOW // 2, -7):  # each cut is deeper than the one before
         history.cut(length)
