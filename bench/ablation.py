@@ -33,9 +33,10 @@ from infill.suite import tasks_in
 from model.counts import arrays_from
 from model.lexicon import FAMILIES, PLAIN
 from model.load import BUNDLED, load
-from model.mixture import EXPERTS, TABLES
+from model.mixture import EXPERTS, IN_PROJECT, TABLES
 
 Change = Callable[[Path, dict[str, Any]], None]  # of a folder and its config
+OF_PROJECT = TABLES - len(IN_PROJECT)
 SILENT = -1e9  # a gate's bias that no input outweighs
 
 
@@ -78,7 +79,7 @@ VARIANTS: dict[str, Change] = {
     "counts alone, no word of the network": without_network,
     "no shipped table": silenced(*range(FAMILIES), TABLES, TABLES + 1),
     "no counts of the file": silenced(
-        *range(FAMILIES, TABLES), TABLES, *range(TABLES + 2, EXPERTS)
+        *range(FAMILIES, OF_PROJECT), TABLES, *range(TABLES + 2, EXPERTS)
     ),
     "no contexts of words and lines": silenced(*CONTEXTS, TABLES),
 }

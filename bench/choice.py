@@ -1,11 +1,12 @@
 """Fits the weights by which `infill/choose.py` judges the texts that a model weighed.
 
-    python bench/choice.py SUITE.jsonl.gz ... [--model FOLDER] [--limit N]
+    python bench/choice.py SUITE.jsonl.gz ... --corpus CORPUS [--model FOLDER] [--limit N]
 
-On suites that `infill-lsp eval --cut` made of held-out code, two of three tasks with less round
-them than their file, as in one just begun. Prints the weights that make what stood there most
-probable, what is lost where one is taken away, and how often is right what is chosen, each package
-judged by weights that were fitted to the others.
+On suites that `infill-lsp eval --cut` made of the corpus's held-out code, two of three tasks with
+less round them than their file, as in one just begun, and every second with its package beside it.
+Prints the weights that make what stood there most probable, what is lost where one is taken away,
+and how often is right what is chosen, each package judged by weights that were fitted to the
+others.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from infill.repair import offence
 from infill.settings import Settings
 from infill.suite import Task, tasks_in
 from model.alone import SURROUNDINGS, Cut
+from model.blending import Beside, kin_in
 from model.canvas import Denoiser, Hole, Rival
+from model.corpus import read_corpus
 from model.load import load
 
 NAMES = [field.name for field in fields(Weights)]
@@ -56,7 +59,7 @@ async def asked(cut: Cut, task: Task, denoiser: Denoiser) -> Asked | None:
         return None
     hole = replace(hole, limit=min(hole.limit, denoiser.card.hole_limit))
     canvas = compose(context_of(document, (hole,), budget=denoiser.card.context), (hole,))
-    canvas = replace(canvas, wide=wide_of(document, (hole,)))
+    canvas = replace(canvas, wide=wide_of(document, (hole,)), others=cut.beside)
     async with aclosing(denoiser.denoise(canvas)) as drafts:  # type: ignore[type-var]
         draft = await anext(drafts)
     features, right = weighed(draft.rivals[0] if draft.rivals else (), cut.line, hole, document)
@@ -167,11 +170,14 @@ def told(chosen: Sequence[Chosen]) -> None:
         print("  ".join(line))
 
 
-async def gather(suites: list[Path], limit: int | None, denoiser: Denoiser) -> list[Asked]:
+async def gather(
+    suites: list[Path], limit: int | None, beside: Beside, denoiser: Denoiser
+) -> list[Asked]:
     holes: list[Asked] = []
     for suite in suites:
         for number, task in enumerate(track(tasks_in(suite, limit), suite.name)):
-            cut = Cut(task.prompt, task.canonical_solution, task.suffix)
+            others = beside.get(task.file, ()) if number % 2 else ()
+            cut = Cut(task.prompt, task.canonical_solution, task.suffix, others)
             cut = SURROUNDINGS[number % len(SURROUNDINGS)](cut)
             hole = await asked(cut, task, denoiser)
             if hole is not None:
@@ -184,9 +190,11 @@ def main() -> None:
     parser.add_argument("suites", type=Path, nargs="+")
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--limit", type=int)
+    parser.add_argument("--corpus", type=Path, required=True)
     options = parser.parse_args()
+    beside = kin_in([it for it in read_corpus(options.corpus) if it.held_out])
     denoiser = load(options.model)
-    holes = asyncio.run(gather(options.suites, options.limit, denoiser))
+    holes = asyncio.run(gather(options.suites, options.limit, beside, denoiser))
     denoiser.close()
     report(holes)
 

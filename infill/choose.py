@@ -34,26 +34,26 @@ class Weights:
     none being right that is a `Doubt`. In the order of `Sense`, `Standing`, `Likeness`, `Retold`
     and `Doubt`; fitted on held-out code by `bench/choice.py`."""
 
-    trust: float = 0.74
-    unknown: float = -1.24
-    binds_missing: float = 1.73
+    trust: float = 0.69
+    unknown: float = -1.29
+    binds_missing: float = 1.79
     unused: float = -0.80
-    cuts_off: float = -0.54
-    idle: float = -1.29
-    uses_waiting: float = 2.41
-    leaves_waiting: float = -0.70
-    falls: float = -1.95
-    copies: float = 0.99
-    like: float = 0.39
-    beside: float = 0.77
-    again: float = -0.66
-    familiar: float = 0.77
-    words: float = -0.19
-    retold: float = -1.51
-    for_missing: float = -1.27
-    none: float = -1.17
-    begun: float = -1.82
-    spread: float = 1.25
+    cuts_off: float = -0.46
+    idle: float = -1.21
+    uses_waiting: float = 2.65
+    leaves_waiting: float = -0.56
+    falls: float = -2.06
+    copies: float = 0.96
+    like: float = 0.37
+    beside: float = 0.95
+    again: float = -0.74
+    familiar: float = 0.88
+    words: float = -0.28
+    retold: float = -1.80
+    for_missing: float = -1.02
+    none: float = -1.80
+    begun: float = -2.00
+    spread: float = 1.61
 
     def of(self, weighed: Weighed) -> float:
         return math.exp(sum(w * f for w, f in zip(values_of(self), weighed.features, strict=True)))

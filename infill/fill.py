@@ -21,6 +21,7 @@ from infill.edit import Edit, applied, line_end_of, worse_with
 from infill.hole import hole_at
 from infill.memory import Known, Memory, made_with
 from infill.privacy import refusal
+from infill.project import project_of
 from infill.reason import Reason
 from infill.repair import Repaired, repair
 from infill.settings import Settings
@@ -181,8 +182,7 @@ def _of_the_same_kind(
 async def _filled(
     document: Document, holes: Sequence[Hole], others: Sequence[Document], request: _Request
 ) -> tuple[Fill, ...]:
-    size = sum(len(it.text) for it in (document, *others))
-    canvas = await aside(size, partial(_canvas, document, holes, others, request))
+    canvas = await asyncio.to_thread(_canvas, document, holes, others, request)
     context_ms = request.elapsed_ms()
     answer = await answer_to(
         canvas, request.denoiser, deadline=request.deadline, watch=request.watch
@@ -248,7 +248,8 @@ def _canvas(
     holes = [replace(hole, limit=min(hole.limit, card.hole_limit)) for hole in holes]
     readable = [it for it in others if not refusal(it, root=request.root, settings=settings)]
     canvas = compose(context_of(document, holes, budget=budget, others=readable), holes)
-    return replace(canvas, wide=wide_of(document, holes), others=tuple(it.text for it in readable))
+    texts = project_of(document, readable, root=request.root, settings=settings)
+    return replace(canvas, wide=wide_of(document, holes), others=texts)
 
 
 async def _judged(

@@ -73,7 +73,7 @@ def _reason_of_path(path: PurePath, root: Path | None) -> Reason | None:
         if any(_is_secret_path(way) for way in ways):
             return Reason.SECRET
         roots = {root.absolute(), root.resolve()} if root else set[Path]()
-        ignored = any(_is_ignored(way, _top_of(way, roots)) for way in ways)
+        ignored = any(_is_ignored(way, top_of(way, roots)) for way in ways)
         return Reason.IGNORED if ignored else None
     except (OSError, RuntimeError, ValueError):  # no access, a loop of links, a broken pattern
         return Reason.IGNORED
@@ -85,7 +85,9 @@ def _is_secret_path(path: PurePath) -> bool:
     return inside or any(fnmatchcase(name, pattern) for pattern in _SECRET_NAMES)
 
 
-def _top_of(path: Path, roots: set[Path]) -> Path:
+def top_of(path: Path, roots: set[Path]) -> Path:
+    """The folder down from which ignore files count: that of `roots` which holds the path, or its
+    repository's, or its own."""
     for root in roots:
         if root in path.parents:
             return root

@@ -21,7 +21,7 @@ class Settings:
     max_file_chars: int = 4_000_000  # larger files are left alone
     max_lines: int = 12  # a fill of more lines is cut
     multiline: bool = True  # offer blocks where the syntax says one is due
-    other_files: bool = True  # signatures from other open files of the same language
+    other_files: bool = True  # look at other files of the project in the same language
     seed: int = 0
     enabled: bool = True
 

@@ -15,11 +15,12 @@ HANGING = tuple("#)]}")  # a line that begins with one says nothing about indent
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A line, or a part of one, and what stands before it and after it."""
+    """A line, or a part of one, what stands before it and after it, and other files beside it."""
 
     before: str
     line: str
     after: str
+    beside: tuple[str, ...] = ()
 
 
 def whole(cut: Cut) -> Cut:
@@ -49,10 +50,11 @@ def in_function(cut: Cut) -> Cut:
     lines = cut.after.split("\n")
     end = next((i for i, line in enumerate(lines) if i and ends(line, head)), len(lines))
     before, line = cut.before[head.start() :], cut.line
-    return Cut(
-        moved(before, head[1]),
-        line if cut.before[begun:] else line.removeprefix(head[1]),
-        moved("\n".join([*lines[:end], ""]), head[1]),
+    return replace(
+        cut,
+        before=moved(before, head[1]),
+        line=line if cut.before[begun:] else line.removeprefix(head[1]),
+        after=moved("\n".join([*lines[:end], ""]), head[1]),
     )
 
 

@@ -14,9 +14,9 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -36,8 +36,9 @@ from model.counts import Ints, arrays_from, packed
 from model.engine import Engine
 from model.evidence import UNHEARD, Blend, Candidates
 from model.folder import BUNDLED, EVIDENCE, bundled_proposer, card_of, load_folder
+from model.kin import fitting, steps_between
 from model.lexicon import Lexicon
-from model.mixture import EXPERTS, FEATURES, Gate, Shipped, arrays_of, shipped_from
+from model.mixture import EXPERTS, FEATURES, Gate, arrays_of, shipped_from
 from model.proposals import Proposer
 from model.refine import forbid, hole_logits
 from model.rows import write_json
@@ -52,6 +53,7 @@ SECTION = "\n## Counts beside the weights\n"  # of the card
 TEXTS = 120  # of each package to fit on
 EACH = 40  # lines a text at most: more of few files would tell nothing new
 FILES = ("counts-1.npz", "counts-2.npz")  # two, so that each passes where files of 16 MB do not
+Beside = Mapping[str, tuple[str, ...]]
 CONTEXTS = frozenset({"gaps", "far", "lengths", "seen", "kinds"})  # what goes into the first
 
 
@@ -69,22 +71,27 @@ def add_evidence(folder: Path, corpus: Path, work: Path, console: Console) -> No
     tokens = Tokens.from_file(folder / "tokenizer.json")
     console.print(f"reading {corpus} for its code …")
     sources = list(read_corpus(corpus))
-    held_out = balanced([it for it in sources if it.package in FITTED_ON])
+    asked = [it for it in sources if it.package in FITTED_ON]
+    held_out, beside = balanced(asked), kin_in(asked)
     vocabulary = hashlib.sha256((folder / "tokenizer.json").read_bytes()).hexdigest()
     path = work / f"counts-{vocabulary[:12]}.npz"
     if path.exists():
         arrays = arrays_from(path.read_bytes())
     else:
-        arrays = counted(sources, tokens, held_out, console)
+        arrays = counted(sources, tokens, console)
         save_arrays(path, arrays)
+    arrays |= dict(arrays_of(gate_for(arrays, tokens, held_out, beside, console)))
     config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+    if config.pop("counts", None):  # those of an earlier time, which may not even fit any more
+        config.pop("blend", None)
+        write_json(folder / "config.json", config)
     blend = Blend()
     if held_out:
         engine = load_folder(folder)
         try:
             shipped = shipped_from(arrays, tokens.bytes_of)
             proposer = Proposer(shipped, tokens.bytes_of, tokens.encode)
-            blend = fit_blend(engine, proposer, held_out, console)
+            blend = fit_blend(engine, proposer, held_out, beside, console)
         finally:
             engine.close()
     config |= {"counts": write_counts(folder, arrays), "blend": asdict(blend)}
@@ -99,7 +106,8 @@ def add_evidence(folder: Path, corpus: Path, work: Path, console: Console) -> No
 def add_blend(folder: Path, row: Row, corpus: Path, console: Console) -> None:
     """Writes beside a network of others how it is blended with the counts that ship."""
     sources = read_corpus(corpus) if corpus.exists() else ()
-    held_out = balanced([it for it in sources if it.package in FITTED_ON])
+    asked = [it for it in sources if it.package in FITTED_ON]
+    held_out = balanced(asked)
     if not held_out:
         raise CorpusError(
             f"{corpus} has none of the packages that a blend is fitted on "
@@ -109,7 +117,7 @@ def add_blend(folder: Path, row: Row, corpus: Path, console: Console) -> None:
     (folder / EVIDENCE).unlink(missing_ok=True)
     engine = load_stock(folder, row)
     try:
-        blend = fit_blend(engine, bundled_proposer(), held_out, console)
+        blend = fit_blend(engine, bundled_proposer(), held_out, kin_in(asked), console)
     finally:
         engine.close()
     version = card_of(BUNDLED).version
@@ -125,6 +133,17 @@ def balanced(sources: Sequence[Source]) -> list[str]:
     return [chance.choice(group) for group in groups for _ in range(TEXTS)]
 
 
+def kin_in(sources: Sequence[Source]) -> Beside:
+    """Of each text those of its package that are counted beside it, as in a project."""
+    beside: dict[str, tuple[str, ...]] = {}
+    for it in sources:
+        path = PurePath(it.path)
+        kin = [other for other in sources if other.package == it.package and other.text != it.text]
+        kin.sort(key=lambda other, path=path: steps_between(path, PurePath(other.path)))
+        beside[it.text] = tuple(fitting(other.text for other in kin))
+    return beside
+
+
 def card_text(arrays: dict[str, Any], blend: Blend) -> str:
     return f"""{SECTION}
 `counts-*.npz` hold what followed {len(arrays["seen"]) / 1e6:.2f} M contexts in the code of the
@@ -135,23 +154,30 @@ network, were fitted on code of {", ".join(sorted(FITTED_ON))}, which neither ha
 """
 
 
-def counted(
-    sources: Sequence[Source], tokens: Tokens, held_out: Sequence[str], console: Console
-) -> dict[str, Any]:
-    """The arrays of table, frequencies and gate."""
+def counted(sources: Sequence[Source], tokens: Tokens, console: Console) -> dict[str, Any]:
+    """The arrays of table and frequencies."""
     rows = list(rows_by_package(sources, tokens, console))
     lexicon = Lexicon.of(tokens.bytes_of)
     console.print("counting …")
     counts = count(rows, lexicon, fewest=min(FEWEST, len(rows)))
-    frequency = frequency_of(rows, len(tokens))
-    shipped = Shipped(lexicon, counts, frequency, untrained())
-    gate = shipped.gate
-    if held_out:
-        wanted = min(GATE_LINES, EACH * len(held_out))
-        lines = track(cuts(held_out, wanted, 1), "lines for the gate", wanted, console=console)
-        gate, loss = fit_gate(lines, shipped, tokens.encode)
-        console.print(f"the counts leave {loss:.3f} nats a token of held-out lines")
-    return {**packed(counts), "frequency": frequency, **dict(arrays_of(gate))}
+    return {**packed(counts), "frequency": frequency_of(rows, len(tokens))}
+
+
+def gate_for(
+    arrays: Mapping[str, Any],
+    tokens: Tokens,
+    held_out: Sequence[str],
+    beside: Beside,
+    console: Console,
+) -> Gate:
+    if not held_out:
+        return untrained()
+    shipped = shipped_from({**arrays, **dict(arrays_of(untrained()))}, tokens.bytes_of)
+    wanted = min(GATE_LINES, EACH * len(held_out))
+    lines = track(cuts(held_out, wanted, 1, beside), "lines for the gate", wanted, console=console)
+    gate, loss = fit_gate(lines, Proposer(shipped, tokens.bytes_of, tokens.encode))
+    console.print(f"the counts leave {loss:.3f} nats a token of held-out lines")
+    return gate
 
 
 def untrained() -> Gate:
@@ -206,17 +232,19 @@ class Weighed:
     network: Tensor
 
 
-def fit_blend(engine: Engine, proposer: Proposer, texts: Sequence[str], console: Console) -> Blend:
+def fit_blend(
+    engine: Engine, proposer: Proposer, texts: Sequence[str], beside: Beside, console: Console
+) -> Blend:
     """The blend that makes what stood in held-out holes most probable."""
     wanted = min(BLEND_HOLES, EACH * len(texts))
-    holes = spans(cuts(texts, wanted, 2), 3)
+    holes = spans(cuts(texts, wanted, 2, beside), 3)
     shown = track(holes, "holes for the blend", wanted, console=console)
-    asked = [weigh(engine, proposer, *hole) for hole in shown]
+    asked = [weigh(engine, proposer, hole) for hole in shown]
     return best_blend([it for it in asked if it is not None])
 
 
-def spans(lines: Iterable[Cut], seed: int) -> Iterator[tuple[str, str, str]]:
-    """(before, hole, after): whole lines, their rest from some place, a stretch in the middle."""
+def spans(lines: Iterable[Cut], seed: int) -> Iterator[Cut]:
+    """Whole lines, their rest from some place, a stretch in the middle."""
     chance = random.Random(seed)
     for cut in lines:
         indent = len(cut.line) - len(cut.line.lstrip())
@@ -228,11 +256,17 @@ def spans(lines: Iterable[Cut], seed: int) -> Iterator[tuple[str, str, str]]:
         if kind > 0.85:
             end = chance.randrange(start + 1, end + 1)
         line = cut.line
-        yield cut.before + "\n" + line[:start], line[start:end], line[end:] + cut.after
+        yield replace(
+            cut,
+            before=cut.before + "\n" + line[:start],
+            line=line[start:end],
+            after=line[end:] + cut.after,
+        )
 
 
 @torch.no_grad()
-def weigh(engine: Engine, proposer: Proposer, before: str, gold: str, after: str) -> Weighed | None:
+def weigh(engine: Engine, proposer: Proposer, cut: Cut) -> Weighed | None:
+    before, gold, after = cut.before, cut.line, cut.after
     hole = Hole(len(before), len(before), limit=48)
     near = 6 * engine.start.context
     canvas = Canvas((before[-near:], after[:near]), (hole,), (before, after))
@@ -243,7 +277,7 @@ def weigh(engine: Engine, proposer: Proposer, before: str, gold: str, after: str
     else:
         tokens.append(delete)
     board = Board(canvas, engine.vocabulary, start)
-    proposals = proposer.proposals(before, after)
+    proposals = proposer.proposals(before, after, others=cut.beside)
     if delete is None:
         encode = engine.vocabulary.encode
         proposals = [it for it in proposals if len(encode(it.text)) == len(board.cells[0])]

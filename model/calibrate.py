@@ -135,10 +135,10 @@ def demos_from(
     asked = [it for it in sources if it.package in FITTED_ON] or sources
     if not asked:
         raise CorpusError(f"{corpus} holds no text to ask about")
-    for before, gold, after in spans(cuts(balanced(asked), count, seed), seed):
+    for cut in spans(cuts(balanced(asked), count, seed), seed):
         near = 6 * start.context
-        canvas = Canvas((before[-near:], after[:near]), (Hole(0, 0, limit=LIMIT),))
-        yield Board(canvas, vocabulary, start), gold
+        canvas = Canvas((cut.before[-near:], cut.after[:near]), (Hole(0, 0, limit=LIMIT),))
+        yield Board(canvas, vocabulary, start), cut.line
 
 
 def curve_for(network: Network, demos: Sequence[tuple[Board, str]], console: Console) -> Curve:

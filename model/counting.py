@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -42,10 +42,9 @@ from model.mixture import (
     Gate,
     Local,
     Place,
-    Shipped,
     inputs_of,
 )
-from model.proposals import Encode
+from model.proposals import Proposer
 
 SOFTENED = 0.75  # a package's counts to this power: what one repeats a thousand times is its own
 FEWEST = 3  # packages: what fewer have is no idiom
@@ -113,8 +112,14 @@ def frequency_of(packages: Iterable[Ints], size: int) -> Floats:
     return (total / total.sum()).astype(np.float32)
 
 
-def cuts(texts: Sequence[str], count: int, seed: int) -> Iterator[Cut]:
-    """Lines out of the texts, two of three in less than their file, as in one just begun."""
+def cuts(
+    texts: Sequence[str],
+    count: int,
+    seed: int,
+    beside: Mapping[str, tuple[str, ...]] | None = None,
+) -> Iterator[Cut]:
+    """Lines out of the texts, two of three in less than their file, as in one just begun; every
+    second with the texts that are `beside` its own."""
     chance = random.Random(seed)
     found = 0
     while found < count:
@@ -125,7 +130,8 @@ def cuts(texts: Sequence[str], count: int, seed: int) -> Iterator[Cut]:
             continue
         cut = Cut(before + "\n", lines[at].rstrip(), "\n" + "\n".join(lines[at + 1 :]))
         cut = SURROUNDINGS[found % len(SURROUNDINGS)](cut)
-        yield replace(cut, before=cut.before[:-1])
+        known = beside.get("\n".join(lines), ()) if beside and found % 2 else ()
+        yield replace(cut, before=cut.before[:-1], beside=known)
         found += 1
 
 
@@ -140,19 +146,20 @@ def worth_asking(line: str) -> bool:
     )
 
 
-def places_in(cut: Cut, shipped: Shipped, encode: Encode) -> Iterator[tuple[Place, Ints]]:
+def places_in(cut: Cut, proposer: Proposer) -> Iterator[tuple[Place, Ints]]:
     """Each place of the line, its line end included, and the token there."""
+    encode = proposer.encode
     before = np.array(encode(code_of("\n" + cut.before)), np.int64)
     after = np.array(encode(code_of(cut.after)), np.int64)
     line = encode("\n" + cut.line)
-    local = Local(shipped, before, after)
+    local = Local(proposer.shipped, before, after, proposer.project(cut.beside))
     yield local.at_new_line(), np.array(line[:1], np.int64)
     starts = [line[:i] for i in range(1, len(line) + 1)]
     yield local.at_ends(starts), np.array([*line[1:], *after[:1].tolist()][: len(starts)], np.int64)
 
 
 def fit_gate(
-    cuts: Iterable[Cut], shipped: Shipped, encode: Encode, *, rounds: int = 30, seed: int = 0
+    cuts: Iterable[Cut], proposer: Proposer, *, rounds: int = 30, seed: int = 0
 ) -> tuple[Gate, float]:
     """The gate that makes the lines most probable, and the loss that is left (nats a token).
 
@@ -163,7 +170,7 @@ def fit_gate(
     features: list[Floats] = []
     opinions: list[Floats] = []
     for cut in cuts:
-        for place, tokens in places_in(cut, shipped, encode):
+        for place, tokens in places_in(cut, proposer):
             some, said = place.features.copy(), place.opinions(tokens)
             mute = rng.random(len(some)) < 0.2
             some[mute, :FAMILIES] = 0

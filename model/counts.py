@@ -6,7 +6,7 @@ hashes. Knows no text and no networks, and no torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -56,6 +56,16 @@ def different(grams: Hashes) -> tuple[Hashes, Floats]:
     grams = np.sort(grams)
     firsts = firsts_of(grams)
     return grams[firsts], np.diff(np.append(firsts, len(grams))).astype(np.float32)
+
+
+def added(parts: Sequence[tuple[Hashes, Floats]]) -> tuple[Hashes, Floats]:
+    """As `different` of all that the parts were made of."""
+    grams = np.concatenate([np.zeros(0, np.uint64), *(part for part, _ in parts)])
+    weights = np.concatenate([np.zeros(0, np.float32), *(part for _, part in parts)])
+    order = np.argsort(grams, kind="stable")
+    grams = grams[order]
+    firsts = firsts_of(grams)
+    return grams[firsts], add_from(weights[order], firsts)
 
 
 def firsts_of(rising: Hashes) -> Ints:

@@ -118,7 +118,7 @@ class Evidence:
         for number, hole in enumerate(board.canvas.holes):
             before, after = sides_of(board.canvas, number)
             proposals = proposer.proposals(
-                before, after, multiline=hole.multiline, more=board.canvas.others
+                before, after, multiline=hole.multiline, others=board.canvas.others
             )
             holes.append(Candidates.of(proposals, board, hole.limit))
         return cls(holes, blend, [() for _ in holes])

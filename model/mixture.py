@@ -1,7 +1,7 @@
 """The next token by counting: what followed like contexts everywhere, in this file, and near by.
 
-A nested cache (Hellendoorn and Devanbu, FSE 2017): the shipped table, the open file and what it is
-given of its project, the last and next hundred tokens. Each context of each length is an expert; a
+A nested cache (Hellendoorn and Devanbu, FSE 2017): the shipped table, the other files of a project,
+the open file, the last and next hundred tokens. Each context of each length is an expert; a
 small gate, trained on held-out code, weighs them by how often each has been seen and by how many
 different tokens followed it, so that the surer ones speak. Knows no networks, and no torch.
 """
@@ -9,22 +9,33 @@ different tokens followed it, so that the surer ones speak. Knows no networks, a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.counts import Counts, Floats, Hashes, Ints, different, grams_of, table_of, unpacked
+from model.counts import (
+    Counts,
+    Floats,
+    Hashes,
+    Ints,
+    added,
+    different,
+    grams_of,
+    table_of,
+    unpacked,
+)
 from model.lexicon import COPY, FAMILIES, PLAIN, SHAPE, Lexicon
 
 IN_FILE = PLAIN[:5]
 NEAR = PLAIN[:4]
+IN_PROJECT = PLAIN[:5]
 NEARBY = 128  # tokens on each side
 NAMED = 192  # tokens before in which names are looked for
 COPIER = len(PLAIN) + 2  # the family that says whether a name from near by is due
-TABLES = FAMILIES + len(IN_FILE) + len(NEAR)
+TABLES = FAMILIES + len(IN_FILE) + len(NEAR) + len(IN_PROJECT)
 # Then: a name from near by where one is due; and without any context: all, the file, near, a name.
 EXPERTS = TABLES + 5
 FEATURES = 3 * EXPERTS
@@ -76,19 +87,30 @@ def inputs_of(features: Floats) -> Floats:
     return np.concatenate((features.reshape(len(features), -1), there), axis=1) / np.float32(3)
 
 
+def grams_in(row: Ints, lexicon: Lexicon, families: int) -> tuple[Hashes, Floats]:
+    """The different grams of the first so many families, and how many there are of each."""
+    if not len(row):
+        return np.zeros(0, np.uint64), np.zeros(0, np.float32)
+    return different(grams_of(lexicon.contexts(row)[:families, :-1], row).ravel())
+
+
+def nothing_counted() -> Counts:
+    return table_of(*added([]))
+
+
 @dataclass(frozen=True)
 class Local:
-    """Counts of the file at hand: `before` and `after` are the tokens of its code, `more` those of
-    other files."""
+    """Counts of the file at hand, whose code's tokens are `before` and `after`, beside those of the
+    other files of its `project`."""
 
     shipped: Shipped
     before: Ints
     after: Ints
-    more: tuple[Ints, ...] = ()
+    project: Counts = field(default_factory=nothing_counted)
 
     @cached_property
     def file(self) -> Counts:
-        return self.counts_of((self.before, self.after, *self.more), len(IN_FILE))
+        return self.counts_of((self.before, self.after), len(IN_FILE))
 
     @cached_property
     def near(self) -> Counts:
@@ -96,10 +118,7 @@ class Local:
 
     def counts_of(self, rows: Sequence[Ints], families: int) -> Counts:
         lexicon = self.shipped.lexicon
-        grams = [
-            grams_of(lexicon.contexts(row)[:families, :-1], row).ravel() for row in rows if len(row)
-        ]
-        return table_of(*different(np.concatenate(grams) if grams else np.zeros(0, np.uint64)))
+        return table_of(*added([grams_in(row, lexicon, families) for row in rows]))
 
     @cached_property
     def alone(self) -> Floats:
@@ -173,6 +192,7 @@ class Place:
         found = [
             (self.local.file, self.local.file.find(self.contexts[: len(IN_FILE)])),
             (self.local.near, self.local.near.find(self.contexts[: len(NEAR)])),
+            (self.local.project, self.local.project.find(self.contexts[: len(IN_PROJECT)])),
         ]
         shipped = self.local.shipped.counts
         if shipped is not None:
@@ -304,6 +324,11 @@ def shipped_from(arrays: Mapping[str, Any], bytes_of: Sequence[bytes]) -> Shippe
     Raises `KeyError` or `ValueError` for arrays of something else.
     """
     gate = Gate(**{name: arrays[f"gate_{name}"] for name in Gate.__slots__})
+    if gate.direct.shape != (EXPERTS, FEATURES):
+        raise ValueError(
+            f"its gate weighs {len(gate.direct)} experts, wanted are {EXPERTS}: it was made by "
+            "another version of this program"
+        )
     counts = unpacked(arrays) if "tokens" in arrays else None
     frequency = arrays["frequency"]
     if len(frequency) != len(bytes_of):

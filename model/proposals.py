@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.codeonly import code_of
-from model.counts import Floats, Ints
-from model.mixture import LEAST, Local, Place, Shipped
+from model.counts import Counts, Floats, Hashes, Ints, added, table_of
+from model.mixture import IN_PROJECT, LEAST, Local, Place, Shipped, grams_in
 
 FAR_BEFORE, FAR_AFTER = 24_000, 16_000  # characters of the file that are counted
 HOPELESS = 8.0  # nats behind the best: what is so far behind would hardly be shown
@@ -29,6 +29,7 @@ QUOTES = b"\"'"
 BACKSLASH = ord("\\")
 SIGNS = re.compile(rb"[\\\"'()\[\]{}]")
 IMPOSSIBLE = -1e9
+MOST_COUNTED, MOST_PROJECTS = 512, 4  # files, and sets of them, whose counts are kept
 
 Encode = Callable[[str], list[int]]
 
@@ -111,6 +112,9 @@ class Proposer:
         self.encode = encode
         self.width = width or Width()
         self.fitting = lru_cache(maxsize=512)(self.fits)
+        # While one file is written the others stay as they are; of those, one at a time changes.
+        self.counted = lru_cache(maxsize=MOST_COUNTED)(self.grams_of_file)
+        self.project = lru_cache(maxsize=MOST_PROJECTS)(self.counts_of_files)
 
     def fits(self, rest: bytes, multiline: bool) -> NDArray[np.bool_]:
         """Which tokens may come where `rest` stands already: those that begin with it or are its
@@ -125,10 +129,17 @@ class Proposer:
             ]
         )
 
+    def grams_of_file(self, text: str) -> tuple[Hashes, Floats]:
+        row = np.array(self.encode(code_of(text)), np.int64)
+        return grams_in(row, self.shipped.lexicon, len(IN_PROJECT))
+
+    def counts_of_files(self, texts: tuple[str, ...]) -> Counts:
+        return table_of(*added([self.counted(text) for text in texts]))
+
     def proposals(
-        self, before: str, after: str, *, multiline: bool = False, more: Sequence[str] = ()
+        self, before: str, after: str, *, multiline: bool = False, others: Sequence[str] = ()
     ) -> list[Proposal]:
-        """The likeliest texts between the two, best first; `more` is code to count as well."""
+        """The likeliest texts between the two, best first; `others` are files of the project."""
         left, rest = self.healed(self.encode(code_of("\n" + before[-FAR_BEFORE:])))
         code_after = code_of(after[:FAR_AFTER])
         right = self.encode(code_after)
@@ -136,7 +147,7 @@ class Proposer:
             self.shipped,
             np.array(left, np.int64),
             np.array(right, np.int64),
-            tuple(np.array(self.encode(code_of(text)), np.int64) for text in more),
+            self.project(tuple(others)),
         )
         begun, _ = followed(Open(), b"".join(self.bytes_of[token] for token in left))
         search = Search(

@@ -81,10 +81,14 @@ def unfitted() -> Shipped:
 @cache
 def shipped() -> Shipped:
     """With a gate that has learnt to trust the counts."""
-    gate, _ = fit_gate(cuts(LEARNT, 40, 0), unfitted(), tokens().encode, rounds=40)
+    gate, _ = fit_gate(cuts(LEARNT, 40, 0), telling(unfitted()), rounds=40)
     return replace(unfitted(), gate=gate)
 
 
 @cache
 def proposer() -> Proposer:
-    return Proposer(shipped(), tokens().bytes_of, tokens().encode)
+    return telling(shipped())
+
+
+def telling(it: Shipped) -> Proposer:
+    return Proposer(it, tokens().bytes_of, tokens().encode)

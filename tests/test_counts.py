@@ -16,7 +16,16 @@ from model.counting import count, fit_gate, places_in
 from model.counts import arrays_from, different, grams_of, packed, table_of, unpacked
 from model.lexicon import COPY, PLAIN, SHAPE, Lexicon
 from model.mixture import LEAST, Local, Shipped
-from tests.counted import LEARNT, encoded, level_gate, shipped, tokens, unfitted
+from tests.counted import (
+    LEARNT,
+    encoded,
+    level_gate,
+    proposer,
+    shipped,
+    telling,
+    tokens,
+    unfitted,
+)
 
 PAIRS = st.lists(st.tuples(st.integers(0, 1 << 40), st.integers(6, 300)), min_size=1, max_size=60)
 
@@ -127,7 +136,7 @@ CUT = Cut("def longest(rows):\n    best = []", "    for row in rows:", "\n      
 
 
 def test_all_probabilities_at_once_are_those_asked_one_by_one() -> None:
-    for place, wanted in places_in(CUT, shipped(), tokens().encode):
+    for place, wanted in places_in(CUT, proposer()):
         every = place.probabilities()
         assert every.shape == (len(wanted), len(tokens()))
         # An expert of little weight is passed over when all are asked for.
@@ -148,11 +157,11 @@ def test_without_a_shipped_table_the_file_alone_speaks() -> None:
 
 
 def test_a_gate_learns_from_held_out_code() -> None:
-    gate, loss = fit_gate([CUT] * 3, unfitted(), tokens().encode, rounds=40)
+    gate, loss = fit_gate([CUT] * 3, telling(unfitted()), rounds=40)
     fitted = replace(unfitted(), gate=gate)
 
     def nats(it: Shipped) -> float:
-        rows = [np.log(p.probability(t) + LEAST) for p, t in places_in(CUT, it, tokens().encode)]
+        rows = [np.log(p.probability(t) + LEAST) for p, t in places_in(CUT, telling(it))]
         return -float(np.concatenate(rows).mean())
 
     assert nats(fitted) < nats(unfitted())
