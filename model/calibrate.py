@@ -184,6 +184,11 @@ def main(arguments: Sequence[str]) -> int:
         engine, folder = engine_of(place), place.folder
         if engine.choosing is None:
             raise ModelError(f"no length is chosen for {options.model}: it finds them by itself")
+        if engine.choosing.chooser is None:
+            raise ModelError(
+                f"LR-DLLM finds the lengths of {options.model} while it decodes, and no curve says "
+                'how: choose another `length` in --model-keys, "probe" or "calibrated"'
+            )
         told = dict(told_in(folder))
         some = demos_from(options.corpus, engine.vocabulary, engine.start, options.demos)
         demos = list(track(some, "reading", options.demos, console=console))
