@@ -1,0 +1,27 @@
+/** What the server is told of the settings. Knows their names on both sides, none of their meanings. */
+
+import * as vscode from 'vscode'
+
+const OPTIONS = {
+  enabled: 'enabled',
+  model: 'model',
+  modelKeys: 'model_keys',
+  deadlineMs: 'deadline_ms',
+  minConfidence: 'min_confidence',
+  contextChars: 'context_chars',
+  maxFileChars: 'max_file_chars',
+  maxLines: 'max_lines',
+  multiline: 'multiline',
+  otherFiles: 'other_files',
+  seed: 'seed',
+}
+
+export const setting = <T>(name: string, otherwise: T): T =>
+  vscode.workspace.getConfiguration('infill').get<T>(name, otherwise)
+
+/** All of them each time, so that one that is taken back has its default again. */
+export function options(): Record<string, unknown> {
+  const ours = vscode.workspace.getConfiguration('infill')
+  const chosen = Object.entries(OPTIONS).map(([name, option]) => [option, ours.get(name)])
+  return Object.fromEntries(chosen.filter(([, value]) => value !== undefined))
+}
