@@ -12,7 +12,7 @@ import { createInterface } from 'node:readline'
 
 const [folder, extension, workspace, home, settings] = process.argv.slice(2)
 const { chromium } = createRequire(join(folder, 'package.json'))('playwright-core')
-const PATIENCE = 60000 // milliseconds: only so that a test which has failed ends
+const PATIENCE = 25000 // milliseconds: only so that a test which has failed ends
 const STATUS = '[id="infill-lsp.infill.status"]'
 const QUIET = {
   'workbench.startupEditor': 'none',
@@ -108,8 +108,11 @@ const COMMANDS = {
     return (await item.count()) && (await item.innerText()).includes(words) &&
       (await item.locator('.codicon-modifier-spin').count()) === 0
   }, `the status item to say ${words}`), // prettier-ignore
-  hover: () => page.locator(STATUS).getAttribute('aria-label').then(async own => own ?? page.locator(`${STATUS} [aria-label]`).first().getAttribute('aria-label')),
-  waitNotice: words => page.waitForSelector(`.notification-list-item:has-text("${words}")`, { timeout: PATIENCE }).then(() => true),
+  async notice() {
+    const notice = page.locator('.notification-list-item-message').first()
+    await notice.waitFor({ timeout: PATIENCE })
+    return notice.innerText()
+  },
   async saved(name) {
     await page.keyboard.press('Control+S')
     await page.waitForSelector('.tab.active.dirty', { state: 'detached' })
