@@ -30,9 +30,9 @@ from infill.settings import Settings
 from infill.syntax import parse
 from infill.terminal import console, loaded, print_json
 from model import ModelError, auto, hub
-from model.load import card_of, folder_of
+from model.load import ELSEWHERE, card_of, folder_of
 
-SCRIPTED = "scripted:"  # models of this kind have no weights and need no torch
+NO_WEIGHTS = ("scripted:", ELSEWHERE)  # what begins so has none here, and needs no torch
 LOCAL = "pip install 'infill-lsp[local]'"
 PATIENCE_MS = 60_000
 SMALL = "def area(width, height):\n    return width * \n\n\nprint(area(3, 4))\n"
@@ -97,7 +97,7 @@ def required(name: str) -> Check:
 
 
 def torch_and_device(settings: Settings) -> Iterator[Check]:
-    needed = not settings.model.startswith(SCRIPTED)
+    needed = not settings.model.startswith(NO_WEIGHTS)
     version = version_of("torch")
     if version is None:
         yield Check("torch", not needed, f"not installed: {LOCAL}")
@@ -167,7 +167,7 @@ def model_named(name: str, keys: Mapping[str, Any]) -> Check:
     except ModelError as error:
         return Check("model", False, str(error))
     where = ""
-    if not name.startswith(SCRIPTED):
+    if not name.startswith(NO_WEIGHTS):
         folder = folder_of(name, keys).resolve()
         size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
         where = f", {size / 1e6:.1f} MB in {folder}"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str, float], None]  # what is being done, the share of it done (0 to 1)
 
 BUNDLED = folder.BUNDLED
+ELSEWHERE = "endpoint"  # the name of all networks that are asked over HTTP; keys say which
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,10 @@ def card_of(name: str, keys: Mapping[str, Any] | None = None) -> Card:
     """The card of a model that need not be loaded; quick, no torch. Raises `ModelError`."""
     if name.startswith("scripted:"):
         return scripted_from(name).card
+    if name == ELSEWHERE:
+        from model.endpoint.site import site_from
+
+        return site_from(keys or {}).card
     place = place_of(name, keys)
     if place.row is None:
         return folder.card_of(place.folder)
@@ -56,14 +61,17 @@ def load(
 
     `name` is "bundled"; "auto", for the best that is on disk and fits (see `auto.chosen`); a folder
     with weights, ours or as they are published; the hub's id of a network whose files are in the
-    hub's cache on this disk; or "scripted:…" (see `scripted_from`).
-    `on_choice` hears once what "auto" chose and why, before that is loaded.
+    hub's cache on this disk; "endpoint", which is asked over HTTP; or "scripted:…" (see
+    `scripted_from`).
+    `on_choice` hears once what "auto" chose and why, before that is loaded, or where code is sent.
     `keys` are laid over the catalog's row of a published network, or take its place (see
-    `catalog.Row`).
+    `catalog.Row`); those of an endpoint are in `endpoint.site.KEYS`.
     Raises `ModelError` with what is wrong and what to do.
     """
     if name.startswith("scripted:"):
         return scripted_from(name)
+    if name == ELSEWHERE:
+        return endpoint_from(keys or {}, on_choice)
 
     def tell(what: str, share: float) -> None:
         if on_progress:
@@ -96,6 +104,17 @@ def resident_of(
     except ImportError as error:
         raise lacking(error) from error
     return load_gemma(place.folder, place.row, seed=seed, on_share=on_share)
+
+
+def endpoint_from(keys: Mapping[str, Any], on_choice: Callable[[str], None] | None) -> Denoiser:
+    """What is asked over HTTP. It opens no connection yet."""
+    from model.endpoint.client import Endpoint
+    from model.endpoint.site import site_from
+
+    site = site_from(keys)
+    if site.leaves and on_choice:
+        on_choice(f"fills come from {site.url}: the code around the cursor is sent there")
+    return Endpoint(site)
 
 
 def engine_of(

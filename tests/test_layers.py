@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from infill.languages import LANGUAGES
+
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("lsp", "infill", "model")  # each may import those to its right
 FILES = [
@@ -79,6 +81,18 @@ def test_what_is_imported_is_asked_for_by_name() -> None:
         if not declared.intersection(map(normal, brought.get(name, [name])))
     ]  # fmt: skip
     assert undeclared == []
+
+
+def test_what_is_asked_for_is_imported() -> None:
+    """A dependency that nothing imports is one more package to fetch, to audit and to break."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    declared = {normal(re.split(r"[<>=\[;]", each)[0]) for each in wanted} - {"infill-lsp"}
+    imported = {name for file in FILES for name in imports_of(file)}
+    # Grammars are imported by their names, once a file of the language is opened.
+    grammars = {normal(language.grammar) for language in LANGUAGES.values()}
+    idle = declared - {normal(name) for name in imported} - grammars
+    assert idle == set()
 
 
 def normal(name: str) -> str:

@@ -1,0 +1,1 @@
+"""A network that is elsewhere, asked over HTTP: another family of networks, without torch."""
