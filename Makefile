@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 EXAMPLE := examples/words.py
 
-.PHONY: help demo test check wheel bench editors
+.PHONY: help demo test check wheel bench editors vscode
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1	\2/p' $(MAKEFILE_LIST) | expand -t 8
@@ -34,6 +34,11 @@ bench: .venv/.local ## measure speed and quality on this machine
 editors: .venv/.dev
 	@PATH="$(CURDIR)/$(BIN):$$PATH" editors/bring.sh \
 	|| { echo "left out: Neovim (it could not be brought, see above)"; [ "$$CI" != true ]; }
+
+vscode: .venv/.dev ## drive a real VS Code with the extension (minutes; Chromium needs root)
+	editors/vscode/bring.sh
+	cd editors/vscode && npm ci --no-audit --no-fund && npm run package
+	INFILL_VSCODE=1 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/test_vscode.py
 
 # What is installed, one stamp a stage: it is done anew only when what it was made from changes.
 
