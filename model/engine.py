@@ -13,17 +13,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
-import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from model.asking import Asked, Job, Warming, ran_out
 from model.board import Board, Start, Vocabulary
-from model.canvas import Canvas, Card, Draft, Hole, ModelError
+from model.canvas import Canvas, Card, ModelError
 from model.evidence import Evidence
 from model.graphs import Desk
 from model.length import GRID, Place
@@ -40,34 +39,15 @@ SMALL = 20_000_000
 
 
 @dataclass(eq=False, slots=True)
-class Job:
-    """A canvas in work. `wanted` turns false when its asker has gone: none of its boards is then
-    stepped. `trial` is None until the engine's thread has begun it."""
+class OnBoard(Job):
+    """A job whose canvas is laid out. `trial` is None until the engine's thread has begun it."""
 
-    board: Board
-    loop: asyncio.AbstractEventLoop
-    drafts: asyncio.Queue[Draft | ModelError] = field(default_factory=asyncio.Queue)
-    wanted: bool = True
-    came: float = field(default_factory=time.perf_counter)
+    board: Board = field(kw_only=True)
     waited_ms: float | None = None  # from asking to the first step's beginning
     trial: Trial | None = None
 
-    def tell(self, news: Draft | ModelError) -> None:
-        try:
-            self.loop.call_soon_threadsafe(self.drafts.put_nowait, news)
-        except RuntimeError:  # the asker's event loop has ended, and the asker with it
-            self.wanted = False
 
-
-@dataclass(eq=False, slots=True)
-class Warming:
-    """Asks the engine's thread to get ready all that a later step may need."""
-
-    tell: Callable[[float], None]
-    done: Future[None] = field(default_factory=Future[None])
-
-
-class Engine:
+class Engine(Asked[OnBoard]):
     """A Denoiser with its network in this process.
 
     `evidence` gathers what is known of a board beside the network, before its first step.
@@ -89,7 +69,8 @@ class Engine:
         seed: int = 0,
         batch: int = 8,
     ) -> None:
-        self.card = card
+        on_cuda = network.lm_head.weight.is_cuda
+        super().__init__(card, captures=on_cuda)
         self.network = network.eval()
         self.vocabulary = vocabulary
         self.start = start
@@ -98,59 +79,19 @@ class Engine:
         self.choosing = choosing
         self.seed = seed
         self.batch = batch
-        on_cuda = network.lm_head.weight.is_cuda
         self.desk = Desk(self.network, vocabulary, buckets=on_cuda, capture=on_cuda)
         self.steps = 0
         self.boards_stepped = 0
-        self.arrivals: queue.SimpleQueue[Job | Warming | None] = queue.SimpleQueue()
-        self.thread = threading.Thread(target=self.work, name="infill-engine", daemon=True)
-        self.thread.start()
+        self.begin()
 
-    async def denoise(self, canvas: Canvas) -> AsyncGenerator[Draft, None]:
-        if not self.thread.is_alive():
-            raise ModelError(f"the engine of {self.card.name} has been closed")
-        board = Board(canvas, self.vocabulary, self.start, self.seed)
-        job = Job(board, asyncio.get_running_loop())
-        self.arrivals.put(job)
-        try:
-            while True:
-                news = await job.drafts.get()
-                if isinstance(news, ModelError):
-                    raise news
-                yield news
-                if news.final:
-                    return
-        finally:
-            job.wanted = False
-
-    def warm_up(self, on_share: Callable[[float], None] | None = None) -> None:
-        """Captures graphs and fills one small hole, so that no request pays for first-time work.
-
-        `on_share` hears the share of it done, from the engine's thread. All goes through that
-        thread: a second one that computes would have a team of helpers of its own, and OpenMP lets
-        all of them sleep between two operations once they outnumber the cores, which doubled the
-        time of a step. Not for use inside an event loop.
-        """
-        if self.desk.capture:
-            warming = Warming(on_share or (lambda _: None))
-            self.arrivals.put(warming)
-            warming.done.result()
-        asyncio.run(self.one_fill())
-
-    async def one_fill(self) -> None:
-        async for _ in self.denoise(Canvas(("x = ", "\n"), (Hole(4, 4, limit=2),))):
-            pass
-
-    def close(self) -> None:
-        self.arrivals.put(None)
-        if threading.current_thread() is not self.thread:
-            self.thread.join(timeout=30)
+    def job_of(self, canvas: Canvas, loop: asyncio.AbstractEventLoop) -> OnBoard:
+        return OnBoard(canvas, loop, board=Board(canvas, self.vocabulary, self.start, self.seed))
 
     def work(self) -> None:
         """The thread's life: take who came, step who is still wanted, sleep without them."""
         if sum(parameter.numel() for parameter in self.network.parameters()) < SMALL:
             torch.set_num_threads(1)  # this thread's own helpers; other threads keep theirs
-        jobs: list[Job] = []
+        jobs: list[OnBoard] = []
         while True:
             try:
                 arrived = self.arrivals.get(block=not jobs)
@@ -172,9 +113,9 @@ class Engine:
         for job in jobs:
             job.tell(ModelError(f"the engine of {self.card.name} was closed"))
 
-    def first_of(self, jobs: list[Job]) -> list[Job]:
+    def first_of(self, jobs: list[OnBoard]) -> list[OnBoard]:
         """As many as have room in a batch with all of their boards, one at least."""
-        some: list[Job] = []
+        some: list[OnBoard] = []
         room = self.batch
         for job in jobs:
             room -= self.boards_of(job)
@@ -183,7 +124,7 @@ class Engine:
             some.append(job)
         return some
 
-    def boards_of(self, job: Job) -> int:
+    def boards_of(self, job: OnBoard) -> int:
         if job.trial is not None:
             return len(job.trial.running)
         return self.choosing.boards if self.choosing else 1
@@ -212,7 +153,7 @@ class Engine:
                 return
             self.shrink(self.batch)
 
-    def advance(self, jobs: list[Job]) -> None:
+    def advance(self, jobs: list[OnBoard]) -> None:
         """One step for these jobs; a failure is told to each of them and the thread lives on.
 
         Where memory runs out half of them are stepped at a time, once more.
@@ -235,7 +176,7 @@ class Engine:
             except Exception as error:
                 self.fail(some, error)
 
-    def step(self, jobs: list[Job]) -> None:
+    def step(self, jobs: list[OnBoard]) -> None:
         """One step for all boards of these jobs, and a draft to each asker."""
         now = time.perf_counter()
         for job in jobs:
@@ -252,7 +193,7 @@ class Engine:
                 job.wanted = False
             job.tell(replace(draft, queue_ms=job.waited_ms or 0.0))
 
-    def trial_of(self, job: Job) -> Trial:
+    def trial_of(self, job: OnBoard) -> Trial:
         if job.trial is None:
             job.trial = begun(
                 job.board, self.choosing, self.look, evidence=self.evidence, seed=self.seed
@@ -269,7 +210,7 @@ class Engine:
         half = len(rows) // 2
         return self.look(rows[:half], places[:half]) + self.look(rows[half:], places[half:])
 
-    def fail(self, jobs: list[Job], error: Exception) -> None:
+    def fail(self, jobs: list[OnBoard], error: Exception) -> None:
         for job in jobs:
             job.tell(ModelError(f"{self.card.name} failed at a step: {error}"))
             job.wanted = False
@@ -282,12 +223,3 @@ class Engine:
             self.card.name, boards, self.batch,
         )  # fmt: skip
         self.desk.forget()
-
-
-def ran_out(error: BaseException | None) -> bool:
-    """Whether memory ran out, perhaps within the capture of a graph, which then fails itself."""
-    while error is not None:
-        if isinstance(error, torch.OutOfMemoryError):
-            return True
-        error = error.__context__
-    return False

@@ -12,8 +12,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from model import Canvas, Card, Hole, ModelError  # noqa: E402
+from model.asking import Warming, ran_out  # noqa: E402
 from model.board import Board, Start  # noqa: E402
-from model.engine import Engine, Warming, ran_out  # noqa: E402
+from model.engine import Engine  # noqa: E402
 from model.graphs import Desk  # noqa: E402
 from model.length import GRID, Curve, Grid, calibrated  # noqa: E402
 from model.network import Network  # noqa: E402

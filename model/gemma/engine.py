@@ -12,16 +12,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import queue
-import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 
-from model.canvas import Canvas, Card, Draft, Hole, ModelError, Piece
+from model.asking import Asked, Job, Warming, ran_out
+from model.canvas import Canvas, Card, Draft, ModelError, Piece
 from model.gemma.answer import pieces_of
 from model.gemma.decode import Decoding, Row, Told
 from model.gemma.desk import Desk
@@ -37,32 +35,7 @@ PORTION = 1024  # tokens of a prompt that are read at once: between two one may 
 LOOKS = 2  # steps before a length is chosen: what the first says of noise says little
 
 
-@dataclass(eq=False, slots=True)
-class Job:
-    """A canvas in work, or waiting. `wanted` turns false when its asker has gone."""
-
-    canvas: Canvas
-    loop: asyncio.AbstractEventLoop
-    drafts: asyncio.Queue[Draft | ModelError] = field(default_factory=asyncio.Queue)
-    wanted: bool = True
-    came: float = field(default_factory=time.perf_counter)
-
-    def tell(self, news: Draft | ModelError) -> None:
-        try:
-            self.loop.call_soon_threadsafe(self.drafts.put_nowait, news)
-        except RuntimeError:  # the asker's event loop has ended, and the asker with it
-            self.wanted = False
-
-
-@dataclass(eq=False, slots=True)
-class Warming:
-    """Asks the engine's thread to get ready all that a later step may need."""
-
-    tell: Callable[[float], None]
-    done: Future[None] = field(default_factory=Future[None])
-
-
-class Engine:
+class Engine(Asked[Job]):
     """A Denoiser with its network in this process.
 
     `mode` is the catalog's key. `steps` counts steps of canvases, `tokens_read` tokens of prompts:
@@ -81,7 +54,8 @@ class Engine:
         mode: str = "auto",
         seed: int = 0,
     ) -> None:
-        self.card = card
+        on_cuda = network.weight.is_cuda
+        super().__init__(card, captures=on_cuda)
         self.network = network
         self.vocabulary = vocabulary
         self.room = room
@@ -91,43 +65,12 @@ class Engine:
         self.candidates = len(BLOCK)
         self.steps = 0
         self.tokens_read = 0
-        on_cuda = network.weight.is_cuda
         self.desk = Desk(network, banned=vocabulary.silent, buckets=on_cuda, capture=on_cuda)
         self.history = network.history()
-        self.arrivals: queue.SimpleQueue[Job | Warming | None] = queue.SimpleQueue()
-        self.thread = threading.Thread(target=self.work, name="infill-canvas", daemon=True)
-        self.thread.start()
+        self.begin()
 
-    async def denoise(self, canvas: Canvas) -> AsyncGenerator[Draft, None]:
-        if not self.thread.is_alive():
-            raise ModelError(f"the engine of {self.card.name} has been closed")
-        job = Job(canvas, asyncio.get_running_loop())
-        self.arrivals.put(job)
-        try:
-            while True:
-                news = await job.drafts.get()
-                if isinstance(news, ModelError):
-                    raise news
-                yield news
-                if news.final:
-                    return
-        finally:
-            job.wanted = False
-
-    def warm_up(self, on_share: Callable[[float], None] | None = None) -> None:
-        """Captures graphs and fills one small hole, so that no request pays for first-time work.
-
-        `on_share` hears the share of it done. Not for use inside an event loop.
-        """
-        if self.desk.capture:
-            warming = Warming(on_share or (lambda _: None))
-            self.arrivals.put(warming)
-            warming.done.result()
-        asyncio.run(self.one_fill())
-
-    async def one_fill(self) -> None:
-        async for _ in self.denoise(Canvas(("x = ", "\n"), (Hole(4, 4, limit=2),))):
-            pass
+    def job_of(self, canvas: Canvas, loop: asyncio.AbstractEventLoop) -> Job:
+        return Job(canvas, loop)
 
     def get_ready(self, warming: Warming) -> None:
         """Steps of all sizes there can be: one canvas that is refined, and all of a block's lengths
@@ -140,7 +83,7 @@ class Engine:
                 ):
                     warming.tell(share)
             except Exception as error:
-                if self.candidates == 1 or not isinstance(error, torch.OutOfMemoryError):
+                if self.candidates == 1 or not ran_out(error):
                     told = ModelError(f"{self.card.name} could not be warmed up: {in_words(error)}")
                     warming.done.set_exception(told)
                     return
@@ -148,11 +91,6 @@ class Engine:
                 warming.done.set_result(None)
                 return
             self.shrink(self.candidates)
-
-    def close(self) -> None:
-        self.arrivals.put(None)
-        if threading.current_thread() is not self.thread:
-            self.thread.join(timeout=30)
 
     @torch.inference_mode()
     def work(self) -> None:
@@ -171,13 +109,8 @@ class Engine:
                 logger.debug("a canvas failed", exc_info=True)
                 self.history = self.network.history()  # whatever state it was left in
                 job.tell(ModelError(f"{self.card.name} failed at a step: {in_words(error)}"))
-        while True:
-            try:
-                left = self.arrivals.get_nowait()
-            except queue.Empty:
-                return
-            if isinstance(left, Job):
-                left.tell(ModelError(f"the engine of {self.card.name} was closed"))
+        for job in self.left():
+            job.tell(ModelError(f"the engine of {self.card.name} was closed"))
 
     def serve(self, job: Job) -> None:
         """Tells drafts for as long as they are wanted."""
@@ -293,6 +226,6 @@ def few(rows: Sequence[Row], most: int, asked: int) -> list[int]:
 
 
 def in_words(error: Exception) -> str:
-    if isinstance(error, torch.OutOfMemoryError):
+    if ran_out(error):
         return "its memory is used up, even for one canvas: close what else uses it"
     return f"{type(error).__name__}: {error}"
