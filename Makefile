@@ -14,7 +14,7 @@ demo: .venv/.local ## fill the holes of a shipped example and watch the canvas r
 	$(BIN)/infill-lsp fill $(EXAMPLE) --watch
 
 test: .venv/.dev editors check ## run every check and test that this machine can run
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n auto --dist loadfile
 
 check: .venv/.dev wheel ## lint, format, types, contents of the wheel
 	$(BIN)/ruff check
