@@ -53,8 +53,9 @@ def loaded(settings: Settings, to: Console) -> Generator[Denoiser]:
             denoiser = outcome.denoiser
         else:
             denoiser = load(
-                settings.model, seed=settings.seed, keys=settings.model_keys, on_progress=report
-            )
+                settings.model, seed=settings.seed, keys=settings.model_keys,
+                on_progress=report, on_choice=say,
+            )  # fmt: skip
     try:
         yield denoiser
     finally:

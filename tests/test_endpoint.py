@@ -4,26 +4,31 @@ trouble is one sentence."""
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from infill.document import Document
 from infill.fill import fill_at
 from infill.memory import Memory
+from infill.reason import Reason
 from infill.settings import Settings
-from model.canvas import Canvas, Draft, Hole, ModelError
+from lsp.command import run
+from model.canvas import Canvas, Denoiser, Draft, Hole, ModelError
 from model.endpoint.client import pieces_of
 from model.endpoint.events import MOST, Oversized, events
 from model.endpoint.frame import fenced, span_of
 from model.endpoint.site import site_from
+from model.endpoint.wire import tokens_in
 from model.load import card_of, load
 from tests.raw_client import ROOT, RawClient, server_command
 from tests.vllm import Server, serving
@@ -37,9 +42,13 @@ def keys_for(it: Server, kind: str = "openai", **more: Any) -> dict[str, Any]:
     return {"url": it.url, "kind": kind, "model": "it", "timeout": 5.0, **more}
 
 
-def drafts_of(keys: dict[str, Any], canvas: Canvas = CANVAS) -> list[Draft]:
+def drafts_of(keys: dict[str, Any]) -> list[Draft]:
+    return drafts_of_it(load("endpoint", keys=keys))
+
+
+def drafts_of_it(network: Denoiser) -> list[Draft]:
     async def asked() -> list[Draft]:
-        return [draft async for draft in load("endpoint", keys=keys).denoise(canvas)]
+        return [draft async for draft in network.denoise(CANVAS)]
 
     return asyncio.run(asked())
 
@@ -120,11 +129,36 @@ def test_the_pieces_are_the_stretch(
     tokens: list[tuple[str, float]], start: int, end: int, others: bool
 ) -> None:
     text = "".join(word for word, _ in tokens)
-    told = [*tokens, ("more", 1.0)] if others else tokens
+    assume(not text.startswith("\0"))
+    told = [("\0other", 1.0), *tokens] if others else tokens
     pieces = pieces_of(text, told, start, end, 0.5)
     assert "".join(piece.text for piece in pieces) == text[start:end]
     if others:
         assert all(piece.confidence == 0.5 for piece in pieces)
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens", "sure"),
+    [
+        ("width", [("width", 0.9), ("\n", 0.8), ("```", 0.8)], [0.9]),  # what ended it is told, too
+        ("width", [("width", 0.9), ("<turn|>", 0.8)], [0.9]),
+        ("a)", [("a", 0.9), (")\n", 0.8)], [0.9, 0.8]),  # a stop within a token
+        ("width", [("wi", 0.9), ("der", 0.8)], [0.9, 0.5]),
+    ],
+)
+def test_a_token_s_probability_counts_as_far_as_the_tokens_are_the_text(
+    text: str, tokens: list[tuple[str, float]], sure: list[float]
+) -> None:
+    pieces = pieces_of(text, tokens, 0, len(text), 0.5)
+    assert "".join(piece.text for piece in pieces) == text
+    assert [piece.confidence for piece in pieces] == sure
+
+
+@pytest.mark.parametrize("logprob", [float("nan"), -(10**400), 5])
+def test_no_number_that_a_server_tells_is_believed_beyond_reason(logprob: float) -> None:
+    for _, probability in tokens_in([{"token": "x", "logprob": logprob}]):
+        assert 0 <= probability <= 1
+    assert tokens_in([{"token": "x", "logprob": float("nan")}]) == ()
 
 
 LINES = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), min_size=1)
@@ -169,10 +203,13 @@ def test_an_event_that_never_ends_is_not_kept() -> None:
         (404, "no model 'it' (404)"),
         (429, "no room just now (429)"),
         (503, "no room just now (503)"),
+        (302, "code is sent only where you said"),
         (500, "refused what it was asked (500): as it was told to"),
         ("half", "ended its answer before it was complete"),
         ("html", "in words of no known shape"),
         ("garbage", "in words of no known shape"),
+        ("nested", "in words of no known shape"),
+        ("quoting", "its words are not shown, since they repeat what was sent"),
     ],
 )
 def test_each_trouble_with_a_server_is_one_sentence(play: str | int, words: str) -> None:
@@ -187,6 +224,56 @@ def test_a_server_that_is_silent_or_gone_is_told() -> None:
     with serving(play="silent") as it:
         assert "said nothing for 0.2 s" in sentence_of(keys_for(it, timeout=0.2))
     assert "cannot be reached" in sentence_of(keys_for(it))
+
+
+def test_a_server_that_says_for_how_long_is_left_alone() -> None:
+    with serving(play=429, headers={"Retry-After": "1"}) as it:
+        network = load("endpoint", keys=keys_for(it))
+
+        async def again() -> str:
+            with pytest.raises(ModelError) as caught:
+                await anext(aiter(network.denoise(CANVAS)))
+            return str(caught.value)
+
+        first, second = asyncio.run(again()), asyncio.run(again())
+        assert len(it.seen) == 1
+        assert first == second
+        assert "it is asked again in 1 s" in first
+        it.play = "stream"
+        time.sleep(1.0)
+        assert [draft.texts for draft in drafts_of_it(network)][-1] == ("width * height",)
+
+
+def test_an_event_may_say_that_there_is_no_error() -> None:
+    with serving(more={"error": None}) as it:
+        assert drafts_of(keys_for(it))[-1].texts == ("width * height",)
+
+
+def test_what_is_for_this_machine_goes_through_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving() as it, serving(parts=("stolen",)) as proxy:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        assert drafts_of(keys_for(it))[-1].texts == ("width * height",)
+        assert proxy.seen == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("ALL_PROXY", "socks5://localhost:1"), ("SSL_CERT_FILE", "/no/such.pem")]
+)
+def test_an_environment_that_cannot_be_used_is_one_sentence(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    sentence = sentence_of({"url": "https://host.invalid", "model": "m"})
+    assert "cannot be asked" in sentence
+    assert "SSL_CERT_FILE" in sentence
+
+
+def test_one_line_is_enough_for_a_hole_of_one_line() -> None:
+    with serving(parts=("width", "\n", *("more\n",) * 500), pause=0.02) as it:
+        (*_, last) = drafts_of(keys_for(it, "vllm"))
+        assert last.texts == ("width",)
+        assert it.hung_up.wait(3)
 
 
 def test_an_answer_without_an_end_is_left_off() -> None:
@@ -282,6 +369,34 @@ async def test_it_fills_through_the_whole_way_with_brackets_and_overlap_tidied()
         )  # fmt: skip
     assert fill.edit is not None
     assert fill.edit.text == "width * height)"
+
+
+async def test_a_file_with_secrets_is_not_sent(tmp_path: Path) -> None:
+    document = Document(tmp_path / ".env", "python", BEFORE + AFTER)
+    with serving() as it:
+        fill = await fill_at(
+            document, len(BEFORE), denoiser=load("endpoint", keys=keys_for(it)),
+            settings=Settings(), memory=Memory(), invoked=True,
+        )  # fmt: skip
+        assert fill.reason is Reason.SECRET
+        assert it.seen == []
+
+
+def test_holes_of_a_file_are_asked_for_one_by_one_and_it_is_said_where_code_goes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "area.py"
+    file.write_text("x = __HOLE__\ny = __HOLE__\n")
+    with serving(parts=("1 + 1",)) as it:
+        url = it.url.replace("127.0.0.1", "0.0.0.0")  # another machine as far as anyone can tell
+        keys = keys_for(it) | {"url": url, "insecure": True}
+        assert (
+            run(["fill", str(file), "--model", "endpoint", "--model-keys", json.dumps(keys)]) == 0
+        )
+    assert [body["prompt"] for _, body in it.seen] == ["x = __HOLE__\ny = ", "x = "]
+    said = capsys.readouterr()
+    assert "+y = 1 + 1" in said.out
+    assert f"fills come from {url}/v1/completions: the code around the cursor is sent" in said.err
 
 
 def test_the_language_server_fills_and_lives_through_a_server_that_dies() -> None:

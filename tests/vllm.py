@@ -81,7 +81,8 @@ class Server:
     """`parts` are what it answers, one event each, `probability` that of each; `play` says how.
 
     Plays: "stream", "whole" (not streamed), "half" (cut off), "silent" (nothing for a while),
-    "html", "garbage", "reset", or the number of a status.
+    "html", "garbage", "nested", "quoting" (a refusal in the words of what it was asked), or the
+    number of a status. `more` is in each event, `headers` in each answer that is not streamed.
     """
 
     parts: tuple[str, ...] = ("width", " * height")
@@ -90,6 +91,8 @@ class Server:
     pause: float = 0.0
     token: str = ""
     url: str = ""
+    more: dict[str, Any] = field(default_factory=dict[str, Any])
+    headers: dict[str, str] = field(default_factory=dict[str, str])
     seen: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     hung_up: threading.Event = field(default_factory=threading.Event)
@@ -135,6 +138,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.whole(400, {"error": {"message": trouble, "code": 400}})
         if isinstance(it.play, int):
             return self.whole(it.play, {"error": {"message": "as it was told to"}})
+        if it.play == "quoting":
+            return self.whole(400, {"error": {"message": f"invalid: input={body}"}})
         if it.play == "html":
             return self.sent(200, "text/html", b"<html>welcome</html>")
         if it.play == "whole":
@@ -156,6 +161,8 @@ class Handler(BaseHTTPRequestHandler):
                 time.sleep(1.0)
             if it.play == "garbage":
                 self.wfile.write(b"data: {not json\n\n")
+            if it.play == "nested":
+                self.wfile.write(b"data: " + b"[" * 100_000 + b"\n\n")
             for part in it.parts:
                 self.say(it.event(self.path, part))
                 time.sleep(it.pause)
@@ -166,7 +173,7 @@ class Handler(BaseHTTPRequestHandler):
             it.hung_up.set()
 
     def say(self, event: dict[str, Any]) -> None:
-        self.wfile.write(b"data: " + json.dumps(event).encode() + b"\n\n")
+        self.wfile.write(b"data: " + json.dumps(event | self.stand_in.more).encode() + b"\n\n")
         self.wfile.flush()
 
     def whole(self, status: int, body: dict[str, Any]) -> None:
@@ -176,6 +183,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
+        for name, value in self.stand_in.headers.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 

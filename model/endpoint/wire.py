@@ -156,8 +156,8 @@ def tokens_in(entries: list[Any]) -> tuple[Token, ...]:
     for entry in entries:
         said = cast(Json, entry) if isinstance(entry, dict) else {}
         text, logprob = said.get("token"), said.get("logprob")
-        if isinstance(text, str) and isinstance(logprob, int | float):
-            found.append((text, math.exp(min(0.0, logprob))))
+        if isinstance(text, str) and isinstance(logprob, int | float) and logprob == logprob:
+            found.append((text, math.exp(max(-99.0, min(0.0, logprob)))))  # JSON has any number
     return tuple(found)
 
 
