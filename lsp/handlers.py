@@ -29,6 +29,7 @@ from lsp.stdio import Output
 from lsp.wire import Message, Wire, strict_converter
 from model import ModelError
 from model.fallback import Load
+from model.load import ELSEWHERE
 from model.load import load as load_model
 
 logger = logging.getLogger(__name__)
@@ -126,9 +127,14 @@ class Server(LanguageServer):
             loop.call_soon_threadsafe(bar.report, message, share)
 
         def chosen(sentence: str) -> None:
-            """For the editor's log, which stays; a popup at each start would be in the way."""
-            said = types.LogMessageParams(types.MessageType.Info, f"infill-lsp: {sentence}")
-            loop.call_soon_threadsafe(self.window_log_message, said)
+            """For the editor's log, which stays; a popup at each start would be in the way. But
+            that code is sent away is shown: settings may have come with somebody's repository."""
+            sentence, info = f"infill-lsp: {sentence}", types.MessageType.Info
+            if self.session.settings.model == ELSEWHERE:
+                loop.call_soon_threadsafe(self.say, info, sentence)
+            else:
+                said = types.LogMessageParams(info, sentence)
+                loop.call_soon_threadsafe(self.window_log_message, said)
 
         failure = await self.session.use_model(report, chosen)
         bar.close(failure or "the model is ready")

@@ -44,6 +44,7 @@ class Session:
         self._memory = Memory()
         self._newest: Newest[Fill] = Newest()
         self._last: dict[str, Fill | Reason] = {}
+        self._trouble: str | None = None  # what went wrong with the last request
 
     async def fill(self, question: Question) -> Fill | None:
         """The fill, or None where there is none any more: superseded, or the text has moved on.
@@ -69,8 +70,9 @@ class Session:
         try:
             fill = await self._newest.run(uri, work)
         except ModelError as error:
-            self.resident.failure = str(error)
+            self._trouble = str(error)
             raise
+        self._trouble = None
         if fill is None or self.documents.get(uri) is not question.snapshot:
             return None
         self._last[uri] = fill
@@ -85,6 +87,7 @@ class Session:
     ) -> str | None:
         """Loads the model the settings name; returns what went wrong, in words for the user."""
         self._newest.supersede_all()
+        self._trouble = None
         return await self.resident.replace(self.wanted, on_progress, on_choice)
 
     def moved_on(self, snapshot: Snapshot) -> None:
@@ -123,7 +126,7 @@ class Session:
             "enabled": self.settings.enabled,
             "loading": self.resident.loading,
             "ready": self.resident.denoiser is not None,
-            "failure": self.resident.failure,
+            "failure": self._trouble or self.resident.failure,
             "documents": len(self.documents),
             "steps": self.steps,
         }

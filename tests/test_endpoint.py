@@ -413,11 +413,25 @@ def test_the_language_server_fills_and_lives_through_a_server_that_dies() -> Non
         assert client.answer(client.inline(uri, 1, len("    return ")))["result"] is None
         said = client.notification("window/showMessage")["params"]["message"]
         assert "has no room just now (503)" in said
+        status = {"command": "infill.status"}
+        assert client.ask("workspace/executeCommand", status)["failure"] in said
         it.play = "stream"
         client.change(uri, 3, {"text": text + "\n\n"})
         answer = client.answer(client.inline(uri, 1, len("    return ")))["result"]
         assert answer["items"][0]["insertText"] == "width * height"
+        assert client.ask("workspace/executeCommand", status)["failure"] is None
         assert "area(width" not in client.log
+
+
+def test_the_editor_shows_where_code_is_sent() -> None:
+    """Settings may have come with somebody's repository."""
+    with RawClient(server_command("endpoint")) as client:
+        keys = {"url": "https://host.invalid", "model": "m"}
+        client.initialize({"model": "endpoint", "model_keys": keys})
+        client.when_ready()
+        said = client.notification("window/showMessage")["params"]["message"]
+    assert "https://host.invalid/v1/chat/completions" in said
+    assert "the code around the cursor is sent there" in said
 
 
 def test_no_torch_is_needed_for_it() -> None:
