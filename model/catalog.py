@@ -202,7 +202,10 @@ def contradictions(values: Mapping[str, Any]) -> list[str]:
     if values.get("length") == "judged":
         found.append("'length' as judged is for a diffusion_gemma only")
     if values.get("weights") == "int4":
-        found.append("'weights' as int4 are for the experts of a diffusion_gemma only")
+        found.append(
+            "'weights' as 'int4' are for the experts of a diffusion_gemma only: choose 'int8' or "
+            "'float8'"
+        )
     tokens = {key: values.get(key) for key in ("bos", "eos", "expand", "delete")}
     if values.get("around") and tokens["bos"] is None and tokens["eos"] is None:
         found.append("'around' needs 'bos' or 'eos'")

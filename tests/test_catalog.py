@@ -135,7 +135,7 @@ def test_keys_are_laid_over_a_known_row() -> None:
         ({"context": 128}, "'limit' must leave room in 'context'"),
         ({"mode": "clamped"}, "'mode' says nothing of a network of the masked family"),
         ({"family": "uniform"}, "'family' is 'uniform' where 'layout' is 'diffusion_gemma'"),
-        ({"weights": "int4"}, "'weights' as int4 are for the experts of a diffusion_gemma only"),
+        ({"weights": "int4"}, "'weights' as 'int4' are for the experts of a diffusion_gemma only"),
     ],
 )
 def test_what_is_amiss_with_a_key_is_said(changes: dict[str, Any], message: str) -> None:

@@ -55,10 +55,12 @@ def test_a_key_of_the_settings_holds_weights_in_a_byte(
     assert isinstance(engine, Engine)
     engine.close()
     assert f"as {weights} on " in caplog.text
-    with pytest.raises(
-        ModelError, match=r"'weights' must be one of .*'int8', 'float8', not 'int4'"
-    ):
-        load(str(folder), keys={"weights": "int4"})
+    for wrong, sentence in {
+        "int4": "'int4' are for the experts of a diffusion_gemma only: choose 'int8' or 'float8'",
+        "int3": "'weights' must be one of .*'int8', 'float8', .*not 'int3'",
+    }.items():
+        with pytest.raises(ModelError, match=sentence):
+            load(str(folder), keys={"weights": wrong})
 
 
 def test_the_matrices_that_are_rounded_are_counted_as_they_are() -> None:
