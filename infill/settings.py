@@ -12,7 +12,8 @@ from typing import Any
 class Settings:
     """Every field is an option of the same name in an editor's configuration."""
 
-    model: str = "bundled"  # or "auto", a folder with weights, an id of `infill-lsp models list`
+    # Or "auto", a folder with weights, an id of `infill-lsp models list`, "endpoint".
+    model: str = "bundled"
     # What the catalog does not know of that model, or knows otherwise: see `model.catalog.Row`.
     model_keys: Mapping[str, Any] = field(default_factory=dict[str, Any])
     deadline_ms: int = 1500  # the best draft so far is taken after this long
