@@ -52,7 +52,7 @@ from model.gemma.history import History
 from model.gemma.load import share
 from model.gemma.network import Network
 from model.gemma.sampler import Policy
-from model.graphs import captured
+from model.static import captured
 
 LIMIT = 24_000_000_000  # bytes of the device that the four-bit network may have
 TYPED = 8  # tokens that a keystroke adds to the prompt, before a fill begins

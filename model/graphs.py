@@ -1,9 +1,7 @@
 """Where steps are computed: buffers that stay where they are, shapes in few sizes, CUDA graphs.
 
-A step of a large network is a thousand small kernels, and to launch them one by one takes longer
-than to run them. So each stage of a step is captured once for each of a few shapes, boards being
-padded to them, and then replayed. Elsewhere than on CUDA, and wherever it is told to, a stage is
-simply called: the same code on the same buffers. It knows no boards.
+Each stage of a step is captured once for each of a few shapes, boards being padded to them, and
+then replayed (`static`). It knows no boards.
 
 The stages are three, and so the shapes are few: the body by boards and length, then head with
 probabilities, and the commitment, both by boards and masks. Evidence may be mixed in before the
@@ -17,10 +15,8 @@ more than what they need.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,13 +25,14 @@ from model.board import Vocabulary
 from model.commit import NOTES, Asked, Bans, allowed, decided, exact, probabilities_of
 from model.network import Network
 from model.policy import Policy
+from model.static import Static
 
 STEP = 128  # tokens between two lengths: a tile of the matrix kernels, at most 127 rows too many
 FEWEST_MASKS = 4
 FEWEST_ROWS = 16
 
 
-class Desk:
+class Desk(Static):
     """One network's place of work. `buckets`: pad to few shapes; `capture`: replay CUDA graphs.
 
     What its methods return lies in its buffers, and is overwritten by the next step. For one
@@ -50,15 +47,11 @@ class Desk:
         buckets: bool = False,
         capture: bool = False,
     ) -> None:
+        super().__init__(network.lm_head.weight.device, capture=capture)
         self.network = network
         self.vocabulary = vocabulary
         self.buckets = buckets
-        self.capture = capture
-        self.device = network.lm_head.weight.device
         self.bans: Bans | None = None
-        self.buffers: dict[str, Tensor] = {}
-        self.graphs: dict[Hashable, torch.cuda.CUDAGraph] = {}
-        self.pool = torch.cuda.graph_pool_handle() if capture else None
 
     def sizes(self, boards: int, length: int, masks: int) -> tuple[int, int, int]:
         """What a step of this size is padded to."""
@@ -75,11 +68,11 @@ class Desk:
         return max(FEWEST_ROWS, power_of_two(rows)) if self.buckets else rows
 
     def make_room(self, boards: int, length: int, masks: int, policy: Policy) -> None:
-        """Before each step: buffers for so many. Where one has to grow all graphs are lost."""
+        """Before each step: buffers for so many."""
         shape, of_states = self.network.shape, self.network.lm_head.weight.dtype
         rows, cells = boards * max(length, FEWEST_ROWS), boards * masks
         states = 2 * shape.layers * rows * shape.kv_heads * shape.head_width
-        wanted = {
+        self.hold({
             "tokens": (rows, torch.long),
             "lengths": (boards, torch.long),
             "where": (rows, torch.long),
@@ -90,14 +83,7 @@ class Desk:
             "before": (cells * shape.vocab if policy.klass else 0, exact(of_states)),
             "kept": (states if policy.frozen else 0, of_states),
             "decided": (5 * cells, torch.float64),
-        }
-        had = {name: len(buffer) for name, buffer in self.buffers.items()}
-        if all(had.get(name, -1) >= size for name, (size, _) in wanted.items()):
-            return
-        self.forget()
-        for name, (size, dtype) in wanted.items():
-            size = max(size, had.get(name, 0))
-            self.buffers[name] = torch.zeros(size, dtype=dtype, device=self.device)
+        })  # fmt: skip
 
     def probabilities(
         self, asked: Asked, policy: Policy, kept: Tensor | None = None, *, few: bool = False
@@ -175,27 +161,6 @@ class Desk:
             values = values.pin_memory()
         return self.view(name, *values.shape).copy_(values, non_blocking=True)
 
-    def view(self, name: str, *shape: int) -> Tensor:
-        return self.buffers[name][: math.prod(shape)].view(*shape)
-
-    def run(self, key: Hashable, work: Callable[[], None]) -> None:
-        """Does the work; with `capture` by the graph of that key, captured if there is none yet."""
-        if not self.capture:
-            work()
-            return
-        if key not in self.graphs:
-            self.graphs[key] = captured(work, self.pool)
-        self.graphs[key].replay()
-
-    def forget(self) -> None:
-        """Drops graphs and buffers, and gives their memory back."""
-        self.graphs.clear()
-        self.buffers.clear()
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-            self.pool = torch.cuda.graph_pool_handle() if self.capture else None
-            torch.cuda.empty_cache()
-
     @torch.inference_mode()
     def warm(self, policy: Policy, boards: int, length: int, masks: int) -> Iterator[float]:
         """Steps about nothing of all shapes up to that size; yields the share done after each.
@@ -215,24 +180,6 @@ class Desk:
             self.probabilities(asked, policy, kept)
             self.decided(asked, policy, self.before_for(asked) if policy.klass else None)
             yield number / len(shapes)
-
-
-def captured(work: Callable[[], None], pool: Any) -> torch.cuda.CUDAGraph:
-    """The work as a graph. It is done twice before: libraries set themselves up at first use.
-
-    Graphs may share one pool of memory for what they compute on the way, as they run in turn.
-    """
-    here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
-    aside.wait_stream(here)
-    with torch.cuda.stream(aside):
-        for _ in range(2):
-            work()
-    here.wait_stream(aside)
-    graph = torch.cuda.CUDAGraph()
-    # Other threads may use the device meanwhile: only this one's mistakes should end a capture.
-    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
-        work()
-    return graph
 
 
 def nothing(boards: int, length: int, masks: int) -> Asked:

@@ -12,8 +12,7 @@ called: the same code on the same buffers. It knows no text, and of holes only w
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -24,7 +23,7 @@ from model.gemma.history import History
 from model.gemma.network import Kept, Network, Prefix
 from model.gemma.packing import Layout, Size, nothing, size_of, sizes
 from model.gemma.sampler import Asked, Noise, Policy, State, judged
-from model.graphs import captured
+from model.static import Static
 
 CARRIED = ("ids", "soft", "past", "best", "done")  # what a step changes and the next one reads
 
@@ -39,7 +38,7 @@ class Heard:
     done: list[bool]  # of each row
 
 
-class Desk:
+class Desk(Static):
     """One network's place of work. `banned`: ids that are never written into a hole.
 
     `buckets` pads prompts and canvases to few sizes, `capture` replays each as a CUDA graph. For
@@ -54,16 +53,12 @@ class Desk:
         buckets: bool = False,
         capture: bool = False,
     ) -> None:
+        super().__init__(network.weight.device, capture=capture, carried=CARRIED)
         self.network = network
         self.buckets = buckets or capture
-        self.capture = capture
-        self.device = network.weight.device
         self.banned = torch.zeros(network.vocabulary, dtype=torch.bool)
         self.banned[list(banned)] = True
         self.banned = self.banned.to(self.device)
-        self.buffers: dict[str, Tensor] = {}
-        self.graphs: dict[Hashable, torch.cuda.CUDAGraph] = {}
-        self.pool = torch.cuda.graph_pool_handle() if capture else None
         self.size = Size(0, 0, 0, 0, 0)
         self.holder: object = None
 
@@ -71,7 +66,7 @@ class Desk:
         return size_of(prefix, layout, policy.stability, padded=self.buckets)
 
     def make_room(self, size: Size) -> None:
-        """Buffers for so much. Where one has to grow all graphs are lost."""
+        """Buffers for so much."""
         network, states = self.network, self.network.weight.dtype
         wanted: dict[str, tuple[int, torch.dtype]] = {
             # One more than a canvas has: what has no place there is written behind it.
@@ -96,12 +91,7 @@ class Desk:
             wanted |= {f"keys {number}": (room, states), f"values {number}": (room, states)}
         for kind, layer in network.kinds.items():
             wanted[kind] = (size.canvas * (size.seen(layer) + size.canvas), states)
-        had = {name: len(buffer) for name, buffer in self.buffers.items()}
-        if any(had.get(name, -1) < length for name, (length, _) in wanted.items()):
-            self.forget()
-            for name, (length, dtype) in wanted.items():
-                length = max(length, had.get(name, 0))
-                self.buffers[name] = torch.zeros(length, dtype=dtype, device=self.device)
+        self.hold(wanted)
         self.size = size
 
     def start(
@@ -274,31 +264,6 @@ class Desk:
         if self.device.type == "cuda":
             here = here.pin_memory()
         return here.to(self.device, non_blocking=True)
-
-    def view(self, name: str, *shape: int) -> Tensor:
-        return self.buffers[name][: math.prod(shape)].view(*shape)
-
-    def run(self, key: Hashable, work: Callable[[], None]) -> None:
-        """Does the work; with `capture` by the graph of that key, captured if there is none yet."""
-        if not self.capture:
-            work()
-            return
-        if key not in self.graphs:
-            # A capture does the work a few times, and must not be noticed by the canvases.
-            before = {name: self.buffers[name].clone() for name in CARRIED}
-            self.graphs[key] = captured(work, self.pool)
-            for name, kept in before.items():
-                self.buffers[name].copy_(kept)
-        self.graphs[key].replay()
-
-    def forget(self) -> None:
-        """Drops graphs and buffers, and gives their memory back."""
-        self.graphs.clear()
-        self.buffers.clear()
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-            self.pool = torch.cuda.graph_pool_handle() if self.capture else None
-            torch.cuda.empty_cache()
 
     @torch.inference_mode()
     def warm(
