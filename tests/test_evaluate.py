@@ -201,7 +201,7 @@ def test_samples_are_a_row_for_each_task(
     ("name", "content", "complaint"),
     [
         ("x.jsonl.gz", b"no gzip", "is not a whole gzip file"),
-        ("x.jsonl.gz", gzip.compress(b"x" * 999)[:-9], "is not a whole gzip file"),
+        ("x.jsonl.gz", gzip.compress(b"x" * 999, mtime=0)[:-9], "is not a whole gzip file"),
         ("x.jsonl", b"", "holds no tasks"),
         ("x.jsonl", b"{}\n", "row 1 lacks text for task_id, prompt, suffix"),
         ("x.jsonl", json.dumps(asdict(ADD)).encode() + b"\n\nnope\n", "row 3 is not JSON"),
