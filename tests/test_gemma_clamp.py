@@ -7,26 +7,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from tests.benches import BENCH, bench_named
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("transformers.models.diffusion_gemma", reason="transformers is too old")
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
-BENCH = Path(__file__).resolve().parent.parent / "bench"
-
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    sys.path.insert(0, str(BENCH))
-    try:
-        import gemma_clamp
-    finally:
-        sys.path.remove(str(BENCH))
-    return gemma_clamp
+    return bench_named("gemma_clamp")
 
 
 def test_a_hole_whose_text_is_clamped_behind_it_is_recovered(bench: ModuleType) -> None:

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from tests.benches import BENCH, bench_named
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("transformers.models.diffusion_gemma", reason="transformers is too old")
 
 from tests.gemma import VOCABULARY, WINDOW, tiny_model  # noqa: E402
 
-BENCH = Path(__file__).resolve().parent.parent / "bench"
-
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    sys.path.insert(0, str(BENCH))
-    try:
-        import gpu_gemma
-    finally:
-        sys.path.remove(str(BENCH))
-    return gpu_gemma
+    return bench_named("gpu_gemma")
 
 
 def test_the_benchmark_for_a_gpu_runs_through_in_small() -> None:

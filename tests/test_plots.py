@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from infill.figures import write_rows
+from tests.benches import BENCH
 from tests.test_figures import ROW
-
-BENCH = Path(__file__).resolve().parent.parent / "bench"
 
 pytest.importorskip("matplotlib")
 
