@@ -52,9 +52,11 @@ def files_round(
     found: list[Document] = []
     room = MOST
     for path in islice(paths_round(folder, top, language, settings), MOST_FILES):
-        if room > 0 and (document := shown(path, top, language, settings)):
+        if document := shown(path, top, language, settings):
             room -= len(document.text)
             found.append(document)
+        if room <= 0:
+            break
     return tuple(found)
 
 
@@ -69,8 +71,9 @@ def shown(path: Path, top: Path, language: str, settings: Settings) -> Document 
         text = unchanged(path, state.st_mtime_ns, state.st_size)
     except (OSError, InputError):
         return None
-    document = Document(path, language, text)
-    return None if refusal(document, root=top, settings=settings) else document
+    # Its path was asked about; what is left to ask is the text.
+    amiss = refusal(Document(None, language, text), root=top, settings=settings)
+    return None if amiss else Document(path, language, text)
 
 
 @lru_cache(maxsize=512)

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.canvas import Canvas, Hole, ModelError
+from model.fence import fence_for
 from model.gemma.answer import pieces_of, trimmed
 from model.gemma.decode import NOISE, Told
 from model.gemma.layout import (
@@ -24,7 +25,7 @@ from model.gemma.layout import (
     laid_out,
     mode_of,
 )
-from model.gemma.prompt import TAIL, apart, fence_for, prompt_of
+from model.gemma.prompt import TAIL, apart, prompt_of
 from model.gemma.vocabulary import Vocabulary, vocabulary_from
 from tests.gemma_folder import SPECIALS, VOCABULARY, tokenizer
 

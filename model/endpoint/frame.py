@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from model.fence import fence_for
+
 # Thoughts, as Gemma marks them off. Tokens at which networks end: where one is part of the text,
 # the text is over, unless the file writes such a thing itself.
 THOUGHT, THOUGHT_END = "<|channel>", "<channel|>"
@@ -20,7 +22,6 @@ ENDS = (
     *("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|fim_pad|>", "<|file_sep|>"),
     *("<fim_prefix>", "<fim_suffix>", "<fim_middle>", "<file_sep>", "<|cursor|>", "<|repo_name|>"),
 )
-FENCE = re.compile(r"`{3,}")
 OPENED = re.compile(r"\s*(`{3,})([\w+#.-]*)[ \t]*\n")
 BLANK_END = re.compile(r"\s*\Z")
 LETTER = re.compile(r"[^\W\d_]")
@@ -59,8 +60,7 @@ class Frame:
 
 def fenced(before: str, after: str) -> Frame:
     """For a network that is prompted. The fence is longer than any that the code holds."""
-    longest = max((len(run) for run in FENCE.findall(f"{before}\n{after}")), default=2)
-    frame = Frame(before, after, "`" * (longest + 1))
+    frame = Frame(before, after, fence_for(before, after))
     live = f"{frame.fence}\n{before}"
     return Frame(before, after, frame.fence, live[len(frame.begun) :])
 

@@ -10,9 +10,9 @@ most a sixteenth of itself, or by 2⁻¹⁰ of the row's scale where it is next 
 
 As int4 each `GROUP` weights along the input share a scale, their largest magnitude / 7.47, so that
 they fall on -8 … 7 and each is off by at most half a scale: a fifteenth of the group's largest
-magnitude, and 1 % more. A byte holds one weight of
-the first half of the inputs (low bits) and the one as far into the second half (high bits): both
-halves of a byte are then read with neighbours by whoever multiplies.
+magnitude, and 1 % more. A byte holds one weight of the first half of the inputs (low bits) and the
+one as far into the second half (high bits): both halves of a byte are then read with neighbours by
+whoever multiplies.
 
 One forward, and who multiplies is chosen by `way`: "fused" widens in registers (model/gemma/
 fused.py, any CUDA device from 8.0 on), "scaled" rounds the inputs, too, for torch's own kernel
@@ -38,11 +38,11 @@ from model.canvas import ModelError
 from model.quantise import FLOAT8, LARGEST, scaled
 
 KINDS = ("int4", "float8")
-GROUP = (
-    32  # divides 1408 and 352, the halves of the published widths; half a bit a weight for scales
-)
-LEVELS = 7.47  # what a group's largest magnitude becomes: half a step from 7 and from -8, less what
-# a scale may lose by its own rounding to bfloat16
+# Divides 1408 and 352, the halves of the published widths; half a bit a weight for scales.
+GROUP = 32
+# What a group's largest magnitude becomes: half a step from 7 and from -8, less what a scale may
+# lose by its own rounding to bfloat16.
+LEVELS = 7.47
 WAYS = ("fused", "scaled", "widened")
 
 

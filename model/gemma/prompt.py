@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from model.canvas import ModelError
+from model.fence import fence_for
 from model.gemma.vocabulary import Vocabulary
 
 # The reply is to be the whole file, so that what is before the hole can begin it, and what follows
@@ -89,20 +90,6 @@ def frame(
         vocabulary.turn, *enc(f"model\n{fence}\n"),
     ]  # fmt: skip
     return opening, between, closing
-
-
-def fence_for(*texts: str) -> str:
-    """A row of backticks that closes nowhere within the texts."""
-    longest = 0
-    for text in texts:
-        at = text.find("```")
-        while at >= 0:
-            end = at
-            while text[end : end + 1] == "`":
-                end += 1
-            longest = max(longest, end - at)
-            at = text.find("```", end)
-    return "`" * max(3, longest + 1)
 
 
 def last_of(ids: Sequence[int], room: int, vocabulary: Vocabulary) -> list[int]:
