@@ -134,6 +134,14 @@ def check(plan: Plan, rows: Iterable[Row] | None = None) -> None:
     )
 
 
+def outgrown(name: str, device: str) -> ModelError:
+    """For what was checked, and found no room while it was loaded."""
+    return ModelError(
+        f"{name} does not fit into the memory of {device} any more, though it would have when "
+        "loading began: close what else uses it, or choose a smaller network"
+    )
+
+
 def matrices_of(shape: Shape) -> int:
     """Of those, the ones in linear layers of blocks, which may be held in a byte."""
     queries, pairs = shape.heads * shape.head_width, 2 * shape.kv_heads * shape.head_width

@@ -192,10 +192,7 @@ def load_stock(
                 on_bytes=on_bytes,
             )  # fmt: skip
     except (torch.OutOfMemoryError, MemoryError) as error:
-        raise ModelError(
-            f"{row.id} does not fit into the memory of {device} any more, though it would have "
-            "when loading began: close what else uses it, or choose a smaller network"
-        ) from error
+        raise memory.outgrown(row.id, device) from error
     grows = row.length == "grow"
     choosing = None if grows else choosing_from(folder, network, row.length)
     size = weight_bytes(network)

@@ -83,10 +83,7 @@ def load_gemma(
         with one_thread():
             fill(model, stored, device, number_format, narrow, on_share)
     except (torch.OutOfMemoryError, MemoryError) as error:
-        raise ModelError(
-            f"{row.id} does not fit into the memory of {device} any more, though it would have "
-            "when loading began: close what else uses it, or choose a smaller network"
-        ) from error
+        raise memory.outgrown(row.id, device) from error
     logger.info(
         "%s: loaded as %s to %s in %.1f s; this process had at most %.2f GB of host memory",
         row.id, narrow or number_format, device, time.perf_counter() - began,
