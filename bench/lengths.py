@@ -28,7 +28,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from statistics import fmean, median
 
@@ -45,9 +45,10 @@ from infill.suite import Task, tasks_in
 from model import Canvas, Hole
 from model.board import Board, Specials, Vocabulary
 from model.calibrate import curve_for, demos_from
+from model.cores import spread
 from model.engine import Engine
 from model.evidence import Evidence
-from model.folder import load_folder
+from model.folder import card_of, load_folder
 from model.length import (
     Curve,
     Grid,
@@ -117,28 +118,18 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--dry", action="store_true")
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "out", metavar="FOLDER")
     options = parser.parse_args(arguments)
-    folder = folder_of(options.model)
-    engine = load_folder(folder)
     console = Console(stderr=True)
-    methods = methods_for(engine, folder, options.corpus, console)
     drawn = drawn_from(tasks_in(options.suite), options.limit)
-    end = time.monotonic() + 60 * (options.minutes or 1e9)
-    outcomes: dict[str, list[Outcome]] = {name: [] for name in methods}
-    for task in track(drawn, "filling", console=console):
-        if time.monotonic() > end:
-            break
-        canvas, wanted = hole_of(task)
-        shipped = Board(canvas, engine.vocabulary, engine.start)
-        counted = engine.evidence(shipped) if options.counts and engine.evidence else None
-        for name, begin in methods.items():
-            vocabulary = engine.vocabulary if name == SHIPPED else Fixed(engine.vocabulary)
-            board = Board(canvas, vocabulary, engine.start)
-            outcomes[name].append(outcome(engine, board, begin, wanted, counted))
-    engine.close()
+    end = time.time() + 60 * (options.minutes or 1e9)
+    work = partial(compared, options.model, options.corpus, options.counts, end)
+    done = spread(work, drawn, chunk=1)
+    every = [it for it in track(done, "filling", len(drawn), console=console) if it is not None]
+    outcomes = {name: [it[name] for it in every] for name in every[0]}
+    card = card_of(folder_of(options.model))
     size = [it.gold for it in outcomes[SHIPPED]]
     head = (
         f"{len(size)} holes from {options.suite.name}, {fmean(size):.1f} tokens in the mean; "
-        f"{engine.card.name} {engine.card.version}, length tokens off, "
+        f"{card.name} {card.version}, length tokens off, "
         f"{'with' if options.counts else 'without'} counts"
     )
     lines = [head, "", *table(outcomes)]
@@ -153,6 +144,32 @@ def main(arguments: Sequence[str]) -> int:
 
 
 SHIPPED = "expand and delete, as it ships"
+
+
+def compared(
+    model: str, corpus: Path | None, counts: bool, end: float, task: Task
+) -> dict[str, Outcome] | None:
+    """One hole by each method, or nothing once the time is over."""
+    if time.time() > end:
+        return None
+    engine, methods = ready(model, corpus)
+    canvas, wanted = hole_of(task)
+    shipped = Board(canvas, engine.vocabulary, engine.start)
+    counted = engine.evidence(shipped) if counts and engine.evidence else None
+    outcomes: dict[str, Outcome] = {}
+    for name, begin in methods.items():
+        vocabulary = engine.vocabulary if name == SHIPPED else Fixed(engine.vocabulary)
+        board = Board(canvas, vocabulary, engine.start)
+        outcomes[name] = outcome(engine, board, begin, wanted, counted)
+    return outcomes
+
+
+@cache
+def ready(model: str, corpus: Path | None) -> tuple[Engine, dict[str, Begin]]:
+    """Loaded once in each process."""
+    folder = folder_of(model)
+    engine = load_folder(folder)
+    return engine, methods_for(engine, folder, corpus, Console(stderr=True))
 
 
 def methods_for(
