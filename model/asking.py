@@ -23,7 +23,7 @@ from typing import Generic, TypeVar
 
 import torch
 
-from model.canvas import Canvas, Card, Draft, Hole, ModelError
+from model.canvas import Canvas, Card, Claim, Draft, Hole, ModelError
 
 
 @dataclass(eq=False, slots=True)
@@ -77,7 +77,7 @@ class Asked(ABC, Generic[J]):
     def job_of(self, canvas: Canvas, loop: asyncio.AbstractEventLoop) -> J:
         """Raises `ModelError` for a canvas that cannot be worked on."""
 
-    async def denoise(self, canvas: Canvas) -> AsyncGenerator[Draft, None]:
+    async def denoise(self, canvas: Canvas, claim: Claim = Claim()) -> AsyncGenerator[Draft, None]:
         if not self.thread.is_alive():
             raise ModelError(f"the engine of {self.card.name} has been closed")
         job = self.job_of(canvas, asyncio.get_running_loop())

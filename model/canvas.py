@@ -126,6 +126,23 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """What a canvas may ask of an engine that others ask, too.
+
+    `asker` is one window or client: turns are shared fairly between askers. `document` is opaque; a
+    newer canvas of the same asker and document ends the older, never where it is empty. What is
+    `speculative` is stepped only while nobody waits for anything. `deadline_ms` counts from asking,
+    0 is none. `trace` is hexadecimal, for logs and timings only.
+    """
+
+    asker: str = ""
+    document: str = ""
+    speculative: bool = False
+    deadline_ms: float = 0.0
+    trace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """What a model is and can do, known before it is loaded.
 
@@ -160,10 +177,12 @@ class Denoiser(Protocol):
     @property
     def card(self) -> Card: ...
 
-    def denoise(self, canvas: Canvas) -> AsyncIterator[Draft]:
+    def denoise(self, canvas: Canvas, claim: Claim = Claim()) -> AsyncIterator[Draft]:
         """Yields one draft a step, the last one `final`. Raises `ModelError`.
 
-        To cancel is to stop asking: after `aclose()` of the iterator no further step starts.
+        To cancel is to stop asking: after `aclose()` of the iterator no further step starts. One
+        that ends without a final draft was superseded or came to its deadline: the last draft is
+        the best so far.
         """
         ...
 

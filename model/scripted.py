@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 
-from model.canvas import Canvas, Card, Draft, ModelError, Piece, Rival
+from model.canvas import Canvas, Card, Claim, Draft, ModelError, Piece, Rival
 
 Script = Callable[[Canvas], tuple[str, ...]]
 
@@ -17,7 +17,8 @@ class Scripted:
     """Answers each canvas with `script(canvas)`, revealing one character more of each hole a step.
 
     `rivals` are the texts it says it has weighed for every hole, and how probable each is.
-    `steps` counts the steps begun, over all canvases; `seen` keeps the canvases asked for.
+    `steps` counts the steps begun, over all canvases; `seen` keeps the canvases asked for,
+    `claims` what came with each.
     """
 
     def __init__(
@@ -43,14 +44,16 @@ class Scripted:
         self.rivals = tuple(Rival(text, probability) for text, probability in weighed)
         self.steps = 0
         self.seen: list[Canvas] = []
+        self.claims: list[Claim] = []
 
     @property
     def card(self) -> Card:
         abilities = frozenset({"several-holes", "grow", "re-noise", "drafts"})
         return Card("scripted", "1", 8000, 512, abilities, self.languages)
 
-    async def denoise(self, canvas: Canvas) -> AsyncGenerator[Draft, None]:
+    async def denoise(self, canvas: Canvas, claim: Claim = Claim()) -> AsyncGenerator[Draft, None]:
         self.seen.append(canvas)
+        self.claims.append(claim)
         if self.error is not None:
             raise ModelError(self.error)
         answer = self.script(canvas)

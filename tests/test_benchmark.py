@@ -12,7 +12,7 @@ from infill import benchmark
 from infill.benchmark import fill_times, spots, steps_after_cancel, typed_along
 from infill.settings import Settings
 from lsp.command import run
-from model import Canvas, Draft
+from model import Canvas, Claim, Draft
 from model.scripted import Scripted
 
 SETTINGS = Settings(deadline_ms=60_000)
@@ -38,9 +38,9 @@ def test_the_places_are_the_same_every_time_and_lack_the_rest_of_a_line() -> Non
 class Stubborn(Scripted):
     """Goes on stepping although nobody asks any more."""
 
-    async def denoise(self, canvas: Canvas) -> AsyncGenerator[Draft, None]:
+    async def denoise(self, canvas: Canvas, claim: Claim = Claim()) -> AsyncGenerator[Draft, None]:
         going_on = asyncio.create_task(self.step_on())
-        async for draft in super().denoise(canvas):
+        async for draft in super().denoise(canvas, claim):
             yield draft
         await going_on
 

@@ -19,7 +19,7 @@ from infill.memory import Memory
 from infill.reason import Reason
 from infill.settings import Settings
 from infill.syntax import errors_in
-from model import Canvas, Card, Draft, Hole, ModelError, Piece
+from model import Canvas, Card, Claim, Draft, Hole, ModelError, Piece
 from model.scripted import Scripted
 from tests.strategies import documents, texts
 
@@ -274,9 +274,11 @@ async def test_a_model_that_fails_says_so_to_the_caller() -> None:
 
 async def test_time_is_split_into_its_parts() -> None:
     class Queued(Scripted):
-        async def denoise(self, canvas: Canvas) -> AsyncGenerator[Draft, None]:
+        async def denoise(
+            self, canvas: Canvas, claim: Claim = Claim()
+        ) -> AsyncGenerator[Draft, None]:
             await asyncio.sleep(0.02)
-            async for draft in super().denoise(canvas):
+            async for draft in super().denoise(canvas, claim):
                 yield replace(draft, queue_ms=20.0)
 
     timing = (await filled("x = ‸\n", Queued("1"))).timing
@@ -291,10 +293,10 @@ class Counted(Scripted):
 
     open = 0
 
-    async def denoise(self, canvas: Canvas) -> AsyncGenerator[Draft, None]:
+    async def denoise(self, canvas: Canvas, claim: Claim = Claim()) -> AsyncGenerator[Draft, None]:
         self.open += 1
         try:
-            async for draft in super().denoise(canvas):
+            async for draft in super().denoise(canvas, claim):
                 yield draft
         finally:
             self.open -= 1
@@ -330,9 +332,9 @@ async def test_when_a_watcher_fails_the_model_is_stopped() -> None:
 class Stuck(Counted):
     """Has four of eight characters settled, and then takes an hour for the next step."""
 
-    async def denoise(self, canvas: Canvas) -> AsyncGenerator[Draft, None]:
+    async def denoise(self, canvas: Canvas, claim: Claim = Claim()) -> AsyncGenerator[Draft, None]:
         self.steps_a_fill = 8
-        async for draft in super().denoise(canvas):
+        async for draft in super().denoise(canvas, claim):
             yield draft
             if draft.step == 4:
                 self.seconds_a_step = 3600
@@ -364,7 +366,9 @@ async def test_a_model_too_slow_for_the_deadline_is_named_as_the_reason() -> Non
 
 async def test_a_denoiser_s_own_timeout_is_not_taken_for_the_deadline() -> None:
     class Broken(Scripted):
-        async def denoise(self, canvas: Canvas) -> AsyncGenerator[Draft, None]:
+        async def denoise(
+            self, canvas: Canvas, claim: Claim = Claim()
+        ) -> AsyncGenerator[Draft, None]:
             raise TimeoutError("no answer from the server")
             yield  # makes it a generator
 

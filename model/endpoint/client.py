@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import httpx
 
-from model.canvas import Canvas, Card, Draft, Hole, ModelError, Piece
+from model.canvas import Canvas, Card, Claim, Draft, Hole, ModelError, Piece
 from model.endpoint.events import MOST, Oversized, events, whole
 from model.endpoint.frame import Frame, fenced, span_of
 from model.endpoint.site import Site
@@ -43,7 +43,7 @@ class Endpoint:
     def card(self) -> Card:
         return self.site.card
 
-    async def denoise(self, canvas: Canvas) -> AsyncGenerator[Draft, None]:
+    async def denoise(self, canvas: Canvas, claim: Claim = Claim()) -> AsyncGenerator[Draft, None]:
         if len(canvas.holes) != 1:
             raise ValueError(f"an endpoint fills one hole at a time, not {len(canvas.holes)}")
         (hole,) = canvas.holes
