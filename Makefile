@@ -32,8 +32,8 @@ bench: .venv/.local ## measure speed and quality on this machine
 
 # Without an editor its tests are left out, by name; in CI that would hide a break, so it ends there.
 editors: .venv/.dev
-	@PATH="$(CURDIR)/$(BIN):$$PATH" editors/bring.sh \
-	|| { echo "left out: Neovim (it could not be brought, see above)"; [ "$$CI" != true ]; }
+	@PATH="$(CURDIR)/$(BIN):$$PATH" editors/bring.sh --helix \
+	|| { echo "left out: Neovim or Helix (it could not be brought, see above)"; [ "$$CI" != true ]; }
 
 vscode: .venv/.dev ## drive a real VS Code with the extension (minutes; Chromium needs root)
 	editors/vscode/bring.sh

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Brings Neovim >= 0.12, which the tests drive, onto a Debian-like x86-64 machine; with --helix also Helix.
-# Knows nothing of the tests. Writes into one folder only and needs no root.
+# Brings Neovim >= 0.12, which the tests drive, onto a Debian-like x86-64 machine; with --helix also Helix
+# and tmux, its terminal in the tests. Knows nothing of the tests. Writes into one folder only and needs
+# no root.
 #
 # usage: editors/bring.sh [--helix] [FOLDER]        FOLDER is .editors in the repository unless named
 #
-# An editor that is already there is used: $INFILL_NVIM, then nvim on PATH, then FOLDER/bin/nvim.
+# A program that is already there is used: $INFILL_NVIM, then nvim on PATH, then FOLDER/bin/nvim; hx and
+# tmux likewise on PATH, then in FOLDER/bin.
 # The folder must stay where it is, its path is written into the programs.
 set -euo pipefail
 
@@ -27,11 +29,13 @@ main() {
   local wanted=()
   find_neovim "$folder" || wanted+=(neovim)
   [ -z "$helix" ] || find_helix "$folder" || wanted+=(hx)
+  [ -z "$helix" ] || find_tmux "$folder" || wanted+=(tmux)
   [ ${#wanted[@]} -gt 0 ] || return 0
   echo "bringing ${wanted[*]} into $folder"
   bring "$folder" "${wanted[@]}"
   find_neovim "$folder" || stop "Neovim was unpacked into $folder but does not start, or is older than 0.12"
   [ -z "$helix" ] || find_helix "$folder" || stop "Helix was unpacked into $folder but does not start"
+  [ -z "$helix" ] || find_tmux "$folder" || stop "tmux was unpacked into $folder but does not start"
 }
 
 stop() {
@@ -70,6 +74,19 @@ find_helix() { # FOLDER
   return 1
 }
 
+find_tmux() { # FOLDER; a server is started, which a version alone does not prove to work
+  local tmux socket
+  socket=$(mktemp -u)
+  for tmux in "$(command -v tmux || true)" "$1/bin/tmux"; do
+    if [ -x "$tmux" ] && TERM=xterm LC_ALL=C.UTF-8 "$tmux" -f /dev/null -S "$socket" new-session -d true; then
+      rm -f -- "$socket"
+      echo "tmux: $tmux ($("$tmux" -V))"
+      return 0
+    fi
+  done
+  return 1
+}
+
 bring() { # FOLDER PACKAGE…
   local folder=$1 work=$1/.work system=$1/system tool
   shift
@@ -85,6 +102,7 @@ bring() { # FOLDER PACKAGE…
   for package in "$work"/cache/archives/*.deb; do dpkg-deb --extract "$package" "$system"; done
   case " $* " in *" neovim "*) place "$folder" nvim usr/bin/nvim VIMRUNTIME usr/share/nvim/runtime ;; esac
   case " $* " in *" hx "*) place "$folder" hx usr/lib/hx/hx HELIX_RUNTIME usr/lib/hx/runtime ;; esac
+  case " $* " in *" tmux "*) place "$folder" tmux usr/bin/tmux ;; esac
 }
 by_hand='Install Neovim 0.12 or newer by hand and put it on PATH, or name it in INFILL_NVIM.'
 
@@ -136,11 +154,15 @@ mirrors() { # with --print-uris nothing is fetched, so this works before the fir
 
 # Testing's programs want a newer C library than a stable Debian has. They get the unpacked one by
 # name: an LD_LIBRARY_PATH would reach the language servers that they start, too.
-place() { # FOLDER NAME PROGRAM VARIABLE RUNTIME
+place() { # FOLDER NAME PROGRAM [VARIABLE RUNTIME]
   local system=$1/system
   "$patchelf" --set-interpreter "$(realpath -- "$system/usr/lib64/ld-linux-x86-64.so.2")" \
     --force-rpath --set-rpath "$system/usr/lib/x86_64-linux-gnu" "$system/$3"
-  printf '#!/bin/sh\nexport %s="%s"\nexec "%s" "$@"\n' "$4" "$system/$5" "$system/$3" >"$1/bin/$2"
+  {
+    echo '#!/bin/sh'
+    [ $# -lt 5 ] || printf 'export %s="%s"\n' "$4" "$system/$5"
+    printf 'exec "%s" "$@"\n' "$system/$3"
+  } >"$1/bin/$2"
   chmod +x "$1/bin/$2"
 }
 

@@ -11,6 +11,7 @@ import pytest
 
 from model import ModelError
 from model.load import card_of
+from tests.helix import find_helix
 from tests.nvim import find_neovim
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -31,6 +32,10 @@ def left_out() -> Iterator[str]:
         find_neovim(REPOSITORY)
     except LookupError as error:
         yield f"Neovim ({error})"
+    try:
+        find_helix(REPOSITORY)
+    except LookupError as error:
+        yield f"Helix ({error})"
     try:
         card_of("bundled")
     except ModelError as error:
