@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 from rich.console import Console
@@ -19,9 +18,8 @@ from rich.text import Text
 
 from infill.diff import diff_of
 from infill.document import Document
-from infill.fill import Edit, Fill, Watch, applied, fill_at, fill_holes
+from infill.fill_all import PATIENCE_MS, Filled, fill_document
 from infill.hole import holes_in
-from infill.memory import Memory
 from infill.settings import Settings
 from infill.show import Screen, coloured
 from infill.source import (
@@ -35,28 +33,9 @@ from infill.source import (
 )
 from infill.syntax import language_of
 from infill.terminal import console, loaded, print_bytes, print_json
-from model import Denoiser, Hole
-
-PATIENCE_MS = 120_000  # nobody is typing meanwhile; a slow machine may take its time
+from model import Hole
 
 MOST = 64  # holes filled in one go: each costs a parse or two of the file
-TOGETHER = 8  # holes on one canvas; more would leave each too little of what the model can see
-
-
-@dataclass(frozen=True, slots=True)
-class Filled:
-    """What became of each hole, in file order, and the file's text with all of them."""
-
-    holes: tuple[tuple[Hole, Fill], ...]
-    text: str
-    steps: int
-    ms: float
-    model: str
-
-    @property
-    def edits(self) -> list[Edit]:
-        """In file order, for the file as it was."""
-        return [fill.edit for _, fill in self.holes if fill.edit]
 
 
 def fill_file(
@@ -106,43 +85,6 @@ def asked_for(document: Document, path: Path, position: tuple[int, int] | None) 
     return holes
 
 
-async def fill_document(
-    document: Document,
-    holes: Sequence[Hole],
-    denoiser: Denoiser,
-    settings: Settings,
-    *,
-    at: bool,
-    watch: Watch | None = None,
-) -> Filled:
-    """`at`: the one hole is a cursor in the file, so what the hole is depends on the syntax there.
-
-    Raises `ModelError`.
-    """
-    began, root = perf_counter(), root_of(document)
-    pairs: list[tuple[Hole, Fill]] = []
-    steps = 0
-    # From the last to the first: so the ranges of those to come stay what they are.
-    for batch in reversed(batches_of(holes, denoiser.card.context // 2)):
-        if at:
-            fills = (
-                await fill_at(
-                    document, batch[0].start, denoiser=denoiser, settings=settings,
-                    memory=Memory(), root=root, invoked=True, watch=watch,
-                ),
-            )  # fmt: skip
-        else:
-            fills = await fill_holes(
-                document, batch, denoiser=denoiser, settings=settings, root=root, watch=watch
-            )
-        pairs[:0] = zip(batch, fills, strict=True)
-        steps += max(fill.steps for fill in fills)
-        for fill in reversed(fills):
-            document = applied(document, fill.edit) if fill.edit else document
-    ms = (perf_counter() - began) * 1000
-    return Filled(tuple(pairs), document.text, steps, ms, denoiser.card.name)
-
-
 async def shown_on(screen: Screen, fill: Callable[..., Awaitable[Filled]]) -> Filled:
     showing = asyncio.create_task(screen.show())
     try:
@@ -153,24 +95,6 @@ async def shown_on(screen: Screen, fill: Callable[..., Awaitable[Filled]]) -> Fi
     screen.finish()
     await showing
     return filled
-
-
-def batches_of(holes: Sequence[Hole], reach: int) -> list[list[Hole]]:
-    """Holes that one canvas can hold stand together: those at most `reach` characters apart."""
-    batches: list[list[Hole]] = []
-    for hole in holes:
-        last = batches[-1] if batches else []
-        if last and hole.end - last[0].start <= reach and len(last) < TOGETHER:
-            last.append(hole)
-        else:
-            batches.append([hole])
-    return batches
-
-
-def root_of(document: Document) -> Path:
-    """The project that the file belongs to, for its ignore files."""
-    folders = Path(document.path or "unsaved").absolute().parents
-    return next((folder for folder in folders if (folder / ".git").exists()), folders[0])
 
 
 def as_object(path: Path, document: Document, filled: Filled) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from rich.console import Console
 from infill.diff import diff_of, lines_of
 from infill.document import Document
 from infill.fill import Edit
-from infill.fill_file import batches_of, fill_document
+from infill.fill_all import batches_of, fill_document
 from infill.settings import Settings
 from infill.show import MASK, Screen, as_noise, canvas_text, line_of
 from infill.source import (
