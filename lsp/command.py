@@ -25,6 +25,7 @@ from lsp.helps import (
     MODELS_LIST,
     MODELS_PULL,
     MODELS_RM,
+    SERVE,
     SERVER,
     TRAIN,
     Help,
@@ -76,7 +77,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--clientProcessId", help=argparse.SUPPRESS)
     top.set_defaults(verb=no_verb)
     verbs = top.add_subparsers(title="verbs", metavar="VERB")
-    for add in (add_fill, add_doctor, add_models, add_eval, add_bench, add_corpus, add_train):
+    for add in (
+        add_fill, add_serve, add_doctor, add_models, add_eval, add_bench, add_corpus, add_train,
+    ):  # fmt: skip
         add(verbs)
     return top
 
@@ -95,6 +98,43 @@ def add_fill(verbs: Verbs) -> None:
     verb.add_argument("--json", action="store_true", help="print one JSON object and no diff")
     with_model(verb)
     verb.set_defaults(verb=fill)
+
+
+def add_serve(verbs: Verbs) -> None:
+    verb = described(verbs.add_parser("serve", help="keep a model for many windows"), SERVE)
+    place = verb.add_mutually_exclusive_group()
+    place.add_argument("--socket", type=Path, metavar="PATH", help="listen on this Unix socket")
+    place.add_argument(
+        "--listen",
+        type=host_and_port,
+        metavar="HOST:PORT",
+        help="listen on TCP (port 0: any)",
+    )
+    verb.add_argument("--tls-cert", type=Path, metavar="FILE", help="its certificate, in PEM")
+    verb.add_argument("--tls-key", type=Path, metavar="FILE", help="the certificate's key, in PEM")
+    verb.add_argument(
+        "--token-env",
+        metavar="NAME",
+        help="the variable that holds the token to ask for",
+    )
+    verb.add_argument(
+        "--unload-after", type=seconds, metavar="S", default=600.0,
+        help="without a fill for so long, weights are given back (default: %(default)g, 0: never)",
+    )  # fmt: skip
+    verb.add_argument(
+        "--exit-after", type=seconds, metavar="S",
+        help="without a client for so long, it ends (default: 60 on a socket, 0: never, on TCP)",
+    )  # fmt: skip
+    verb.add_argument(
+        "--memory", type=seconds, metavar="GB", default=0.0,
+        help="a ceiling of memory; what goes beyond is refused (default: none)",
+    )  # fmt: skip
+    verb.add_argument(
+        "--queue", type=at_least_one, metavar="N", default=64,
+        help="so many fills at once, in work or waiting (default: %(default)s)",
+    )  # fmt: skip
+    with_model(verb)
+    verb.set_defaults(verb=serve_model)
 
 
 def add_doctor(verbs: Verbs) -> None:
@@ -215,6 +255,34 @@ def serve(options: argparse.Namespace) -> int:
     from lsp.server import serve_stdio
 
     return serve_stdio(settings(options), log_file=options.log_file, log_level=options.log_level)
+
+
+def serve_model(options: argparse.Namespace) -> int:
+    wanted = ("starlette", "uvicorn", "prometheus_client")
+    missing = [name for name in wanted if not importable(name)]
+    if missing:
+        return complain(
+            f"serving needs {', '.join(missing)}, which is not installed: "
+            "pip install 'infill-lsp[local]'",
+            FAILED,
+        )
+    if bool(options.tls_cert) < bool(options.tls_key):
+        raise InputError("--tls-key needs --tls-cert")
+    if options.log_file:
+        check_appendable(options.log_file)
+    from model.serving.run import Limits, Serving, Tls, serve
+
+    return serve(
+        Serving(
+            options.model, options.model_keys, options.seed,
+            socket=options.socket, listen=options.listen,
+            tls=Tls(options.tls_cert, options.tls_key) if options.tls_cert else None,
+            token_env=options.token_env,
+            unload_after=options.unload_after, exit_after=options.exit_after,
+            limits=Limits(queue=options.queue, memory=round(options.memory * 1e9) or None),
+            log_file=options.log_file, log_level=options.log_level,
+        )
+    )  # fmt: skip
 
 
 def fill(options: argparse.Namespace) -> int:
@@ -361,6 +429,23 @@ def at_least_one(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
+
+
+def seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
+    return value
+
+
+def host_and_port(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not (colon and host and port.isdecimal() and int(port) < 65536):
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as 127.0.0.1:8500")
+    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def described(made: argparse.ArgumentParser, help: Help) -> argparse.ArgumentParser:

@@ -20,6 +20,7 @@ editor to start talking. The verbs are for the terminal; each has a --help of it
     """\
   infill-lsp                           what an editor starts
   infill-lsp fill game.py --watch      fill the holes of a file and watch it happen
+  infill-lsp serve                     keep one model for many windows
   infill-lsp doctor                    is everything there that a fill needs?
   infill-lsp models list               which networks there are, and what fits here""",
 )
@@ -52,6 +53,33 @@ to load the model.""",
   infill-lsp fill game.py --watch              watch the canvas resolve step by step
   infill-lsp fill game.py | patch -p0          the diff is one that `patch` takes
   infill-lsp fill game.py --json | jq .holes""",
+)
+
+SERVE = Help(
+    """\
+Keeps one model in memory for all windows of a user, or of a team. An editor's window starts it by
+itself and it ends by itself once the last one is closed, so there is rarely a reason to start it by
+hand.
+
+It listens on a Unix socket that no other user can connect to. With --listen it listens on TCP and
+wants a token, sent as `Authorization: Bearer TOKEN`: that of --token-env, else one that is made
+anew and written into the server's file in the runtime folder, readable by you alone. An address
+that other machines can reach is refused unless a certificate and a token are given.
+
+  POST /v1/fill     a canvas; one line of JSON for each draft
+  GET  /v1/card     what the model is      GET  /v1/watch   whether it is loaded, each change a line
+  GET  /healthz     whether it lives       GET  /metrics    for Prometheus
+  GET  /v1/state    clients, queue, speed, memory
+
+A client that leaves is worked for no more from the next step on. Too much at once is refused: a
+body over 16 MB or with 256 holes (413), more fills than --queue (429), more memory than --memory
+(503). The log, beside the socket, holds no code.""",
+    """\
+  infill-lsp serve                             for the windows of this machine
+  infill-lsp serve --model auto --memory 8
+  INFILL_TOKEN=… infill-lsp serve --listen 0.0.0.0:8500 --token-env INFILL_TOKEN \\
+      --tls-cert cert.pem --tls-key key.pem    for a team
+  curl --unix-socket PATH http://server/v1/state""",
 )
 
 DOCTOR = Help(

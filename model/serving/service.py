@@ -1,0 +1,399 @@
+"""What every endpoint of a server calls: canvases of many clients in, drafts out, within limits.
+
+It knows who asks and how many wait, and that memory is to be kept; neither HTTP nor sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import aclosing, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from statistics import median
+from time import monotonic
+from typing import Any, cast
+
+from model.canvas import Canvas, Card, Claim, Draft, ModelError
+from model.fallback import Loaded
+from model.load import Progress
+from model.serving.ceiling import give_back, resident
+from model.serving.metrics import Metrics
+from model.serving.weights import Weights, aside
+from model.serving.wire import MAX_BODY, MAX_HOLES, End, Refused, card_of
+
+logger = logging.getLogger(__name__)
+
+TICK = 1.0  # seconds between two looks at memory and idleness
+PATIENCE = 5.0  # seconds above the ceiling until fills in work are ended
+RECENT = 10.0  # seconds over which the speed is told
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one server takes. `memory` is in bytes, None for no ceiling."""
+
+    body: int = MAX_BODY
+    holes: int = MAX_HOLES
+    queue: int = 64  # fills at once, in work or waiting
+    memory: int | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Visit:
+    """One fill in hand. Of its drafts only the newest waits for whoever reads them."""
+
+    claim: Claim
+    came: float = field(default_factory=monotonic)
+    reason: str = ""  # one of `wire.REASONS` once it is over, "failed" or "cancelled"
+    steps: int = 0
+    queue_ms: float = 0.0
+    _newest: Draft | None = None
+    _error: Exception | None = None
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def ms(self) -> float:
+        return (monotonic() - self.came) * 1000
+
+    @property
+    def end(self) -> End:
+        return End(self.reason, self.queue_ms, round(self.ms, 1), self.steps, self.claim.trace)
+
+    def tell(self, draft: Draft) -> None:
+        if not self.reason:
+            self._newest = draft
+            self._news.set()
+
+    def over(self, reason: str, error: Exception | None = None) -> None:
+        """Only the first reason counts."""
+        if not self.reason:
+            self.reason, self._error = reason, error
+            self._news.set()
+
+    async def next(self) -> Draft | None:
+        """The newest draft that was not read; None at the end. Raises what it failed with."""
+        await self._news.wait()
+        draft, self._newest = self._newest, None
+        if draft is not None:
+            if not self.reason:
+                self._news.clear()
+            return draft
+        if self._error is not None:
+            raise self._error
+        return None
+
+
+@dataclass(eq=False, slots=True)
+class Client:
+    """Whoever watches: a window."""
+
+    name: str
+    pid: int | None
+    watches: int = 0
+    fills: int = 0
+
+
+class Service:
+    """`start` it on the event loop that it is used on, and `close` it there."""
+
+    def __init__(
+        self,
+        load: Callable[[Progress], Loaded],
+        *,
+        limits: Limits | None = None,
+        unload_after: float | None = None,
+        name: str = "",
+    ) -> None:
+        self.name = name  # of the model, as it was asked for
+        self.limits = limits or Limits()
+        self.unload_after = unload_after
+        self.weights = Weights(load, on_change=self._changed)
+        self.metrics = Metrics(self)
+        self.visits: dict[Visit, None] = {}  # in the order in which they came
+        self.clients: dict[str, Client] = {}
+        self.told: Counter[str] = Counter()
+        self.silences: Counter[str] = Counter()
+        self.over = False  # above the ceiling
+        self.ending = False
+        self.started = self.used = self.asked = monotonic()
+        self.inside = 0  # requests
+        self.rss = resident()
+        self._above_since: float | None = None
+        self._change = asyncio.Event()
+        self._intervals: deque[float] = deque(maxlen=256)  # seconds from draft to draft
+        self._settled: deque[tuple[float, int]] = deque(maxlen=4096)
+        self._tending: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begins to load, and to tend."""
+        self.started = self.used = self.asked = monotonic()
+        self.weights.begin()
+        self._tending = asyncio.get_running_loop().create_task(self._tend())
+
+    def chosen(self, sentence: str) -> None:
+        """What "auto" was and why; may be called from the thread that loads."""
+        self.weights.choice = sentence
+
+    async def card(self) -> Card:
+        """Raises `Refused` where there is no model."""
+        return self.weights.card or (await self.weights.denoiser()).card
+
+    def check_room(self) -> None:
+        """Raises `Refused` where a fill could not be taken now."""
+        if self.ending:
+            raise Refused(503, "this server is ending: ask again, another one will answer", retry=1)
+        if self.over:
+            most = self.limits.memory
+            raise Refused(503, f"this server is at its ceiling of {most} bytes of memory", retry=2)
+        if len(self.visits) >= self.limits.queue:
+            raise Refused(
+                429, f"{self.limits.queue} fills are in work or waiting, and no more are taken",
+                retry=1,
+            )  # fmt: skip
+
+    def visit(self, claim: Claim) -> Visit:
+        """A fill's place, given free by `drafts`. Raises `Refused`."""
+        self.check_room()
+        visit = Visit(claim)
+        for other in self.visits:
+            if claim.document and same(other.claim, claim):
+                other.over("superseded")
+        self.visits[visit] = None
+        if client := self.clients.get(claim.asker):
+            client.fills += 1
+        return visit
+
+    async def drafts(
+        self, canvas: Canvas, claim: Claim = Claim(), visit: Visit | None = None
+    ) -> AsyncGenerator[Draft, None]:
+        """The newest draft each time one is asked for; to cancel is to close it. Raises `Refused`
+        and `ModelError`. A visit that is handed in knows afterwards how it went."""
+        visit = visit or self.visit(claim)
+        loop = asyncio.get_running_loop()
+        late = None
+        if claim.deadline_ms:
+            late = loop.call_later(claim.deadline_ms / 1000, visit.over, "deadline")
+        work = loop.create_task(self._work(visit, canvas))
+        try:
+            while (draft := await visit.next()) is not None:
+                yield draft
+        finally:
+            visit.over("cancelled")
+            if late:
+                late.cancel()
+            work.cancel()
+            await asyncio.wait([work])
+            self.visits.pop(visit, None)
+            self.used = self.asked = monotonic()
+            self.metrics.fill(visit.reason, visit.ms / 1000)
+
+    async def _work(self, visit: Visit, canvas: Canvas) -> None:
+        """Takes the drafts of the denoiser, whether or not someone reads them."""
+        try:
+            denoiser = await self.weights.denoiser()
+            card = denoiser.card
+            canvas, claim = fitting(canvas, card), remaining(visit)
+            before, settled = monotonic(), 0
+            drafts = cast(AsyncGenerator[Draft], denoiser.denoise(canvas, claim))
+            async with aclosing(drafts):
+                async for draft in drafts:
+                    now = monotonic()
+                    count = sum(piece.settled for hole in draft.holes for piece in hole)
+                    self._stepped(visit, draft, now - before, max(0, count - settled))
+                    before, settled = now, count
+                    visit.tell(draft)
+                    if draft.final:
+                        visit.over("final")
+            late = claim.deadline_ms and visit.ms >= visit.claim.deadline_ms - 10
+            visit.over("deadline" if late else "superseded")
+        except (ModelError, Refused) as error:
+            visit.over("failed", error)
+        except Exception as error:  # whatever it is, the asker hears of it; its text may hold code
+            logger.error("a fill failed: %s", placed(error))
+            visit.over("failed", ModelError(f"the model failed ({type(error).__name__})"))
+
+    def _stepped(self, visit: Visit, draft: Draft, seconds: float, settled: int) -> None:
+        if not visit.steps:
+            visit.queue_ms = round(draft.queue_ms or visit.ms, 1)
+        else:
+            self._intervals.append(seconds)
+            self.metrics.step(seconds)
+        visit.steps += 1
+        self._settled.append((monotonic(), settled))
+        self.metrics.draft(settled)
+
+    def watch(self, asker: str, pid: int | None, name: str) -> AsyncGenerator[dict[str, Any], None]:
+        """The state of the weights, at each change and at least every five seconds. Whoever holds
+        it open is a client."""
+        return self._watched(asker, pid, name)
+
+    async def _watched(
+        self, asker: str, pid: int | None, name: str
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        client = self.clients.setdefault(asker, Client(name, pid))
+        client.watches += 1
+        try:
+            while not self.ending:
+                change = self._change
+                yield self.weights.told()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(change.wait(), 5.0)
+        finally:
+            client.watches -= 1
+            if not client.watches and self.clients.get(asker) is client:
+                del self.clients[asker]
+
+    @contextmanager
+    def present(self) -> Generator[None]:
+        """Someone is here."""
+        self.inside += 1
+        try:
+            yield
+        finally:
+            self.inside -= 1
+            self.used = monotonic()
+
+    def tell(self, counts: dict[str, int], reason: str | None) -> None:
+        """What became of fills in a window, for who looks at this server; goes nowhere else."""
+        self.told.update(counts)
+        if reason and (reason in self.silences or len(self.silences) < 100):
+            self.silences[reason] += 1
+
+    @property
+    def running(self) -> int:
+        return sum(visit.steps > 0 for visit in self.visits)
+
+    @property
+    def queued(self) -> int:
+        return len(self.visits) - self.running
+
+    @property
+    def counted(self) -> tuple[int, int, int]:
+        return *self.weights.counts, self.weights.loads
+
+    @property
+    def quiet(self) -> float:
+        """Seconds since someone was here, 0 while someone is."""
+        return 0.0 if self.visits or self.inside else monotonic() - self.used
+
+    def state(self) -> dict[str, Any]:
+        """All that there is to see, as an object of JSON; nothing in it is code."""
+        weights, now = self.weights, monotonic()
+        steps, boards = weights.counts
+        recent = [count for when, count in self._settled if now - when <= RECENT]
+        waiting = Counter(visit.claim.asker for visit in self.visits)
+        return {
+            "model": self.name,
+            "card": card_of(weights.card) if weights.card else None,
+            "state": weights.state,
+            "failure": weights.failure,
+            "choice": weights.choice,
+            "loading": {"what": weights.what, "share": weights.share} if weights.busy else None,
+            "clients": [
+                {"name": one.name, "pid": one.pid, "fills": one.fills, "queue": waiting[asker]}
+                for asker, one in self.clients.items()
+            ],
+            "queue": self.queued,
+            "running": self.running,
+            "steps": steps,
+            "boards_stepped": boards,
+            "step_ms": round(median(self._intervals) * 1000, 2) if self._intervals else None,
+            "tokens_a_second": round(sum(recent) / RECENT, 2),
+            "rss": resident(),
+            "ceiling": self.limits.memory,
+            "over": self.over,
+            "uptime": round(now - self.started, 1),
+            "pid": os.getpid(),
+            "silences": dict(self.silences),
+            "told": dict(self.told),
+        }
+
+    def end(self) -> None:
+        """Ends what is in hand, and takes no more; each asker hears that it ends."""
+        self.ending = True
+        for visit in list(self.visits):
+            visit.over("failed", ModelError("the model's server is ending"))
+        self._changed()
+
+    async def close(self) -> None:
+        self.end()
+        if self._tending:
+            self._tending.cancel()
+            await asyncio.wait([self._tending])
+        await self.weights.close()
+
+    def _changed(self) -> None:
+        self._change.set()
+        self._change = asyncio.Event()
+
+    async def _tend(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            try:
+                self.rss = resident()
+                await self._keep_ceiling()
+                idle = 0 if self.visits else monotonic() - max(self.asked, self.weights.since)
+                if self.unload_after and idle > self.unload_after and self.weights.state == "ready":
+                    logger.info("idle for %.0f s: the weights are given back", idle)
+                    await self.weights.unload()
+            except Exception as error:  # it must go on, or nothing keeps the ceiling
+                logger.error("tending failed: %s", placed(error))
+
+    async def _keep_ceiling(self) -> None:
+        most = self.limits.memory
+        if most is None:
+            return
+        if self.rss > most:
+            await aside(give_back)
+            self.rss = resident()
+        self.over = self.rss > most
+        if not self.over:
+            self._above_since = None
+            return
+        since = self._above_since = self._above_since or monotonic()
+        told = f"the model's server holds {self.rss} bytes, above its ceiling of {most}"
+        if self.visits and monotonic() - since > PATIENCE:
+            for visit in list(self.visits):
+                visit.over("failed", ModelError(told))
+        elif not self.visits and self.weights.state == "ready":
+            logger.warning("%s: the weights are given back", told)
+            await self.weights.unload(
+                f"{told}, with the model loaded: set a higher one, or choose a smaller model"
+            )
+
+
+def same(one: Claim, other: Claim) -> bool:
+    return (one.asker, one.document) == (other.asker, other.document)
+
+
+def fitting(canvas: Canvas, card: Card) -> Canvas:
+    """No hole may grow further than the model's own holes do. Raises `Refused` for more text
+    between holes, which no model cuts, than it could ever lay out."""
+    between = sum(map(len, canvas.texts[1:-1])) + sum(len(hole.former) for hole in canvas.holes)
+    if between > 4 * card.context:
+        raise Refused(
+            413, f"between the holes and in them are {between} characters; {card.name} can see "
+            f"{card.context} at once",
+        )  # fmt: skip
+    most = card.hole_limit
+    holes = tuple(replace(hole, limit=min(hole.limit, most)) for hole in canvas.holes)
+    return replace(canvas, holes=holes)
+
+
+def remaining(visit: Visit) -> Claim:
+    """The claim, with what is left of its time after waiting for the model."""
+    if not visit.claim.deadline_ms:
+        return visit.claim
+    return replace(visit.claim, deadline_ms=max(1.0, visit.claim.deadline_ms - visit.ms))
+
+
+def placed(error: BaseException) -> str:
+    """The kind of the error and where it was raised, without its text, which may hold code."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f" at {trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}" if trace else ""
+    return f"{type(error).__name__}{where}"
