@@ -22,6 +22,16 @@ if torch.cuda.is_available():
 """
 
 
+_ceiling: int | None = None
+
+
+def keep_within(most: int | None) -> None:
+    """From here on no more than so many bytes are said to be there for this process, of a GPU's
+    memory, too. It is only what is said: whoever loads something has to ask."""
+    global _ceiling
+    _ceiling = most
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """`free` is None where nothing tells."""
@@ -42,7 +52,8 @@ def machine(*, aside: bool = True) -> Machine:
     gpu = (gpu_aside() if aside else gpu_here()) if has_gpu() else None
     if gpu is None:
         return Machine("cpu", f"CPU with {os.cpu_count() or 1} cores", free_host())
-    return Machine("cuda:0", *gpu)
+    name, free = gpu
+    return Machine("cuda:0", name, free if _ceiling is None else min(free, _ceiling))
 
 
 def has_gpu() -> bool:
@@ -74,7 +85,9 @@ def free_on(device: str) -> int | None:
         return free_host()
     import torch
 
-    return torch.cuda.mem_get_info(torch.device(device))[0]
+    free = torch.cuda.mem_get_info(torch.device(device))[0]
+    taken = torch.cuda.memory_reserved(torch.device(device))
+    return free if _ceiling is None else min(free, max(_ceiling - taken, 0))
 
 
 def free_host(meminfo: Path = Path("/proc/meminfo")) -> int | None:
@@ -83,13 +96,23 @@ def free_host(meminfo: Path = Path("/proc/meminfo")) -> int | None:
     try:
         lines = meminfo.read_text("ascii").splitlines()
         free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvail"))
-        return int(min(free, room_in_group()))
+        return int(min(free, room_in_group(), room_within()))
     except (OSError, StopIteration, ValueError):
         pass
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return int(min(whole, room_within()))
     except (AttributeError, OSError, ValueError):  # Windows has no sysconf
         return None
+
+
+def room_within() -> float:
+    """What this process's own ceiling leaves, infinite where it has none."""
+    if _ceiling is None:
+        return math.inf
+    import psutil  # only here: few processes have a ceiling
+
+    return max(_ceiling - psutil.Process().memory_info().rss, 0)
 
 
 def room_in_group(group: Path = Path("/sys/fs/cgroup")) -> float:

@@ -1,4 +1,22 @@
-"""How much memory this process holds, and how it goes back to the system. Knows no requests."""
+"""A process's ceiling of memory, what it holds, and how that goes back to the system. Knows no
+requests.
+
+What is kept of a ceiling, and what is not:
+- Nothing is loaded whose plan (`model.memory`) goes beyond it, and `auto` chooses among the rest.
+  A folder of our own making, as the bundled model, has no plan: it is loaded, and measured.
+- On CUDA the allocator gives out no more than it; a step that needs more fails, and is told. What
+  CUDA itself takes (a context, kernels, graphs) is not counted.
+- The host's memory is looked at each second. What goes beyond it in between, as one huge request
+  may, is there for up to that second. From then on fills are refused, and what is held only for
+  later goes back. While still above, fills in work are ended after some seconds, and the weights go
+  back as soon as there are none. It never ends the process.
+- The libraries that were once imported stay: the smallest ceiling that lets anything run is what a
+  process with torch holds, a few hundred MB.
+"""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+# torch is only partly typed.
 
 from __future__ import annotations
 
@@ -8,10 +26,27 @@ import sys
 
 import psutil
 
+from model.machine import has_gpu, keep_within
+
 
 def resident() -> int:
     """Bytes of this process that are in memory."""
     return psutil.Process().memory_info().rss
+
+
+def hold(most: int) -> None:
+    """Tells those who plan, and torch's allocator on CUDA. It imports torch where there is a GPU,
+    so it takes its time."""
+    keep_within(most)
+    if not has_gpu():
+        return
+    try:
+        import torch
+    except ImportError:
+        return  # whoever needs it says so
+    if torch.cuda.is_available():
+        whole = torch.cuda.get_device_properties(0).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, most / whole))
 
 
 def give_back() -> None:

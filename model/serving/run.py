@@ -12,12 +12,11 @@ import ssl
 import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
-import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -25,6 +24,7 @@ from model.canvas import ModelError
 from model.fallback import Load, Loaded, load_or_bundled
 from model.load import Progress, load
 from model.serving.app import Guard, app_of
+from model.serving.ceiling import hold
 from model.serving.listening import Listener, Tls, at_address, at_path
 from model.serving.runtime import Note, has_unix_sockets, place_for
 from model.serving.service import Limits, Service
@@ -89,6 +89,8 @@ def patience(serving: Serving) -> float:
 
 def service_of(serving: Serving, load: Load) -> Service:
     def loaded(tell: Progress) -> Loaded:
+        if serving.limits.memory is not None:
+            hold(serving.limits.memory)
         return load_or_bundled(
             load, serving.model, keys=serving.keys, seed=serving.seed, on_progress=tell,
             on_choice=service.chosen,
@@ -127,6 +129,9 @@ def note_of(serving: Serving, listener: Listener) -> Callable[[], None]:
     if serving.socket is not None:
         return lambda: None
     place = place_for(serving.model, serving.keys, serving.seed)
+    if serving.listen is not None:  # beside the windows' own server of this model
+        port = listener.socket.getsockname()[1]
+        place = replace(place, digest=f"{place.digest}-{port}")
     url = "" if listener.path else listener.url
     place.write_note(Note(os.getpid(), url, listener.token if listener.made else ""))
 
@@ -196,7 +201,8 @@ class Impatient(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        begun = self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]
+        waiting = not self.cycle or self.cycle.response_complete
+        begun = waiting and self.conn.trailing_data[0] != b""
         if not begun and self.late:
             self.late.cancel()
             self.late = None
