@@ -5,12 +5,14 @@ It knows HTTP; what listens, and where, it does not.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
@@ -23,6 +25,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from model.canvas import ModelError
 from model.serving import wire
+from model.serving.body import body_of
+from model.serving.dialects import routes as dialects
 from model.serving.runtime import version
 from model.serving.service import Service, placed
 from model.serving.stream import Told
@@ -30,8 +34,10 @@ from model.serving.wire import PROTOCOL, Ask, Refused
 
 logger = logging.getLogger(__name__)
 
-LOOKS = frozenset({"/healthz", "/metrics", "/v1/state"})  # who looks is no reason to stay
-OPEN = frozenset({"/healthz"})  # to everyone: an orchestrator has no token
+LARGE = 500_000  # bytes that take milliseconds to read, for which others would wait
+# Who looks is no reason to stay.
+LOOKS = frozenset({"/healthz", "/health", "/metrics", "/v1/state"})
+OPEN = frozenset({"/healthz", "/health"})  # to everyone: an orchestrator has no token
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,7 @@ def routes(service: Service) -> list[BaseRoute]:
         Route("/v1/told", told, methods=["POST"]),
         Route("/healthz", health),
         Route("/metrics", metrics),
+        *dialects.routes(service),
     ]
 
 
@@ -126,20 +133,8 @@ async def watch_lines(watched: AsyncGenerator[dict[str, Any], None]) -> AsyncGen
 
 async def ask_of(request: Request, service: Service) -> Ask:
     body = await body_of(request, service.limits.body)
-    return wire.ask_from(body, most=service.limits.body, holes=service.limits.holes)
-
-
-async def body_of(request: Request, most: int) -> bytes:
-    """The body, refused as soon as it is too long, so that never more of it is held."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared[:20]) > most:
-        raise wire.too_large(most)
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > most:
-            raise wire.too_large(most)
-    return bytes(body)
+    read = partial(wire.ask_from, body, most=service.limits.body, holes=service.limits.holes)
+    return read() if len(body) < LARGE else await asyncio.to_thread(read)
 
 
 def told_from(value: object) -> tuple[dict[str, int], str | None]:
