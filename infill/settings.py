@@ -16,6 +16,9 @@ class Settings:
     model: str = "bundled"
     # What the catalog does not know of that model, or knows otherwise: see `model.catalog.Row`.
     model_keys: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    # Where the model is: "shared", in one server for all windows, which is started where none runs;
+    # "inside" this process; or a server's address, "unix:PATH" or "https://HOST:PORT".
+    server: str = "shared"
     deadline_ms: int = 1500  # the best draft so far is taken after this long
     min_confidence: float = 0.2  # below it nothing is shown, unless it was asked for
     context_chars: int = 0  # at most this much context; 0: as much as the model can see
@@ -23,8 +26,13 @@ class Settings:
     max_lines: int = 12  # a fill of more lines is cut
     multiline: bool = True  # offer blocks where the syntax says one is due
     other_files: bool = True  # look at other files of the project in the same language
+    # Where the editor shows no ghost text ("auto"), or "always" in its place, or "never".
+    completion_menu: str = "auto"
     seed: int = 0
     enabled: bool = True
+
+
+CHOICES: Mapping[str, tuple[str, ...]] = {"completion_menu": ("auto", "always", "never")}
 
 
 def settings_from(
@@ -54,6 +62,13 @@ def settings_from(
             complaints.append(
                 f"setting {name!r} must be of type {wanted.__name__}, "
                 f"not {type(value).__name__} ({value!r}); it stays {getattr(settings, name)!r}"
+            )
+            continue
+        choices = CHOICES.get(name)
+        if choices is not None and value not in choices:
+            complaints.append(
+                f"setting {name!r} must be one of {', '.join(map(repr, choices))}, "
+                f"not {value!r}; it stays {getattr(settings, name)!r}"
             )
             continue
         accepted[name] = value

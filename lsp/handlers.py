@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -19,18 +20,18 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcInternalError, JsonRpcInvalidParams
 from pygls.lsp.server import LanguageServer
 
+from infill.fill import Fill
 from infill.settings import Settings, settings_from
-from lsp import convert
+from lsp import completion, convert
 from lsp.greeting import COMMANDS, Greeting, version
 from lsp.loading import Wanted
 from lsp.progress import Bar
 from lsp.session import Question, Session
 from lsp.stdio import Output
+from lsp.sync import Place, Snapshot
 from lsp.wire import Message, Wire, strict_converter
 from model import ModelError
 from model.fallback import Load
-from model.load import ELSEWHERE
-from model.load import load as load_model
 
 logger = logging.getLogger(__name__)
 
@@ -63,13 +64,16 @@ class Server(LanguageServer):
 
     protocol: Wire  # pyright: ignore[reportIncompatibleVariableOverride]  # as `protocol_cls` makes it
 
-    def __init__(self, settings: Settings, load: Load = load_model) -> None:
+    def __init__(self, settings: Settings, load: Load | None = None) -> None:
+        """`load`, where there is one, loads models in this process, whatever `server` says."""
         super().__init__(  # pyright: ignore[reportUnknownMemberType]  # *args is untyped in pygls
             "infill-lsp", version(), protocol_cls=Wire, converter_factory=strict_converter
         )
         self.session = Session(settings, load)
         self.encoding: convert.Encoding = Greeting().encoding
         self.folders: list[str] = []
+        self.menu = completion.Menu(self.fill_or_say)
+        self.offers_ghost_text = self.offers_menu = True
         self.has_left = False  # the editor said exit, or its end of the pipe is closed
         self._complaints: list[str] = []
         self._said: set[str] = set()
@@ -97,6 +101,7 @@ class Server(LanguageServer):
         self.protocol.initialized = True
         self.encoding = greeting.encoding
         self.folders = list(greeting.folders)
+        self.offers_ghost_text, self.offers_menu = greeting.ghost_text, greeting.menu
         self._shows_progress = greeting.shows_progress
         self.configure(greeting.options)
         self.session.base = self.session.settings
@@ -108,12 +113,17 @@ class Server(LanguageServer):
         self._complaints += complaints
 
     def apply_settings(self) -> None:
-        """Voices complaints, each once, and loads the model that is wanted now."""
+        """Voices complaints, each once, and loads the model that is wanted now. A server that was
+        given up is given another chance."""
         for complaint in self._complaints:
             self.say(types.MessageType.Warning, f"infill-lsp: {complaint}")
         self._complaints.clear()
-        wanted = self.session.wanted
-        if self.session.settings.enabled and wanted != self._loaded:
+        session, wanted = self.session, self.session.wanted
+        seen = session.resident.server
+        if not session.settings.enabled:
+            if session.resident.leave_server():
+                self._loaded = None
+        elif wanted != self._loaded or (seen is not None and seen.over):
             self._loaded = wanted
             self._begin(self._load_model())
 
@@ -122,6 +132,7 @@ class Server(LanguageServer):
         if self._shows_progress:
             self._begin(bar.open())
         loop = asyncio.get_running_loop()
+        elsewhere = self.session.wanted.is_elsewhere
 
         def report(message: str, share: float) -> None:  # called in the loader's thread
             loop.call_soon_threadsafe(bar.report, message, share)
@@ -130,17 +141,44 @@ class Server(LanguageServer):
             """For the editor's log, which stays; a popup at each start would be in the way. But
             that code is sent away is shown: settings may have come with somebody's repository."""
             sentence, info = f"infill-lsp: {sentence}", types.MessageType.Info
-            if self.session.settings.model == ELSEWHERE:
+            if elsewhere:
                 loop.call_soon_threadsafe(self.say, info, sentence)
             else:
                 said = types.LogMessageParams(info, sentence)
                 loop.call_soon_threadsafe(self.window_log_message, said)
 
-        failure = await self.session.use_model(report, chosen)
+        def happened(sentence: str) -> None:
+            with suppress(RuntimeError):  # the editor has left
+                warning = types.MessageType.Warning
+                loop.call_soon_threadsafe(self.say, warning, f"infill-lsp: {sentence}")
+
+        failure = await self.session.use_model(report, chosen, happened)
         bar.close(failure or "the model is ready")
         if failure is not None:
             self._said.discard(f"infill-lsp: {failure}")  # a new attempt deserves a new message
             self.say(types.MessageType.Error, f"infill-lsp: {failure}")
+
+    def question(
+        self, snapshot: Snapshot, seen: Snapshot, cursor: Place, *, invoked: bool
+    ) -> Question:
+        """About the cursor in the text `seen`, asked when the editor had `snapshot`."""
+        others = islice(self.session.documents.beside(snapshot), OTHERS)
+        wants_others = self.session.settings.other_files
+        return Question(
+            snapshot=snapshot,
+            document=convert.document_of(seen),
+            cursor=seen.offset_at(cursor),
+            invoked=invoked,
+            others=tuple(map(convert.document_of, others)) if wants_others else (),
+            root=convert.root_of(convert.path_of(snapshot.uri), self.folders),
+        )
+
+    async def fill_or_say(self, question: Question) -> Fill | None:
+        """The fill, or None, where the model failed with a message to the user."""
+        try:
+            return await self.session.fill(question)
+        except ModelError as error:
+            return self.say(types.MessageType.Error, f"infill-lsp: {error}")
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -165,27 +203,18 @@ class Server(LanguageServer):
 async def inline_completion(
     server: Server, params: types.InlineCompletionParams
 ) -> types.InlineCompletionList | None:
-    session, encoding = server.session, server.encoding
-    snapshot = session.documents.get(params.text_document.uri)
+    if not server.offers_ghost_text:
+        return None
+    server.offers_menu = False  # nothing is shown twice in an editor that knows both
+    encoding = server.encoding
+    snapshot = server.session.documents.get(params.text_document.uri)
     if snapshot is None:
         return None
     seen, cursor, selected = convert.with_selected(
         snapshot, params.position, params.context, encoding
     )
-    document = convert.document_of(seen)
-    others = islice(session.documents.beside(snapshot), OTHERS)
-    question = Question(
-        snapshot=snapshot,
-        document=document,
-        cursor=seen.offset_at(cursor),
-        invoked=params.context.trigger_kind == types.InlineCompletionTriggerKind.Invoked,
-        others=tuple(map(convert.document_of, others)) if session.settings.other_files else (),
-        root=convert.root_of(convert.path_of(snapshot.uri), server.folders),
-    )
-    try:
-        fill = await session.fill(question)
-    except ModelError as error:
-        return server.say(types.MessageType.Error, f"infill-lsp: {error}")
+    invoked = params.context.trigger_kind == types.InlineCompletionTriggerKind.Invoked
+    fill = await server.fill_or_say(server.question(snapshot, seen, cursor, invoked=invoked))
     return convert.to_proto(fill, seen, encoding, selected)
 
 
@@ -215,6 +244,7 @@ def did_change(server: Server, params: types.DidChangeTextDocumentParams) -> Non
 
 def did_close(server: Server, params: types.DidCloseTextDocumentParams) -> None:
     server.session.forget(params.text_document.uri)
+    server.menu.forget(params.text_document.uri)
 
 
 def did_change_folders(server: Server, params: types.DidChangeWorkspaceFoldersParams) -> None:
@@ -252,6 +282,7 @@ def status(server: Server, *arguments: Any) -> dict[str, Any]:
 
 def register(server: Server) -> None:
     server.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION)(inline_completion)
+    server.feature(types.TEXT_DOCUMENT_COMPLETION)(completion.in_menu)
     server.feature(types.INITIALIZED)(initialized)
     server.feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)(did_change_configuration)
     server.feature(types.SHUTDOWN)(shutdown)

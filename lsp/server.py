@@ -57,6 +57,8 @@ def log_to(log_file: Path | None, log_level: str) -> None:
         level=log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    for name in ("httpx", "httpcore", "filelock"):  # every byte and every look, at lower levels
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def leave(status: int) -> int:

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infill.document import Document
 from infill.fill import Fill, fill_at
@@ -20,6 +20,9 @@ from lsp.sync import Documents, Snapshot
 from model import Canvas, Draft, ModelError
 from model.fallback import Load
 from model.load import Progress
+
+if TYPE_CHECKING:
+    from model.serving.watch import Seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class Question:
 
 
 class Session:
-    def __init__(self, settings: Settings, load: Load) -> None:
+    def __init__(self, settings: Settings, load: Load | None = None) -> None:
         self.base = settings  # what options are laid over
         self.settings = settings
         self.documents = Documents()
@@ -80,15 +83,19 @@ class Session:
 
     @property
     def wanted(self) -> Wanted:
-        return Wanted(self.settings.model, self.settings.model_keys, self.settings.seed)
+        settings = self.settings
+        return Wanted(settings.model, settings.model_keys, settings.seed, settings.server)
 
     async def use_model(
-        self, on_progress: Progress, on_choice: Callable[[str], None]
+        self,
+        on_progress: Progress,
+        on_choice: Callable[[str], None],
+        on_news: Callable[[str], None],
     ) -> str | None:
         """Loads the model the settings name; returns what went wrong, in words for the user."""
         self._newest.supersede_all()
         self._trouble = None
-        return await self.resident.replace(self.wanted, on_progress, on_choice)
+        return await self.resident.replace(self.wanted, on_progress, on_choice, on_news)
 
     def moved_on(self, snapshot: Snapshot) -> None:
         """The document has a new version: what is being worked on for the last one is given up."""
@@ -125,14 +132,22 @@ class Session:
             "choice": self.resident.choice,
             "enabled": self.settings.enabled,
             "loading": self.resident.loading,
-            "ready": self.resident.denoiser is not None,
+            "ready": self.resident.ready,
             "failure": self._trouble or self.resident.failure,
             "documents": len(self.documents),
             "steps": self.steps,
+            "server": server_told(self.resident.server),
         }
 
     def _saw(self, canvas: Canvas, draft: Draft) -> None:
         self.steps += 1
+
+
+def server_told(seen: Seen | None) -> dict[str, Any] | None:
+    """None where the model is in this process."""
+    if seen is None:
+        return None
+    return {"state": seen.state, "pid": seen.pid, "address": str(seen.reach or "")}
 
 
 def explained(reason: Reason | None) -> dict[str, Any]:

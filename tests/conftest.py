@@ -1,4 +1,5 @@
-"""Says at the end of a whole run which kinds of test this machine could not run, and why."""
+"""Gives every run of tests servers of its own, and sees to it that they end. Says at the end of a
+whole run which kinds of test this machine could not run, and why."""
 
 from __future__ import annotations
 
@@ -13,9 +14,20 @@ from model import ModelError
 from model.load import card_of
 from tests.helix import find_helix
 from tests.nvim import find_neovim
+from tests.servers import environment, short_folder, swept
+
+RUNTIME = short_folder()
+os.environ.update(environment(RUNTIME))  # before anything is started, in each process of xdist
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SUITES = ("INFILL_EVAL_SINGLE_LINE", "INFILL_EVAL_RANDOM_SPAN")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def servers_of_this_run() -> Iterator[None]:
+    """Fails the last test where a server of this run is left that should have ended."""
+    with swept(RUNTIME):
+        yield
 
 
 def pytest_terminal_summary(

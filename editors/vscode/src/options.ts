@@ -6,6 +6,7 @@ const OPTIONS = {
   enabled: 'enabled',
   model: 'model',
   modelKeys: 'model_keys',
+  server: 'server',
   deadlineMs: 'deadline_ms',
   minConfidence: 'min_confidence',
   contextChars: 'context_chars',
@@ -13,6 +14,7 @@ const OPTIONS = {
   maxLines: 'max_lines',
   multiline: 'multiline',
   otherFiles: 'other_files',
+  completionMenu: 'completion_menu',
   seed: 'seed',
 }
 

@@ -1,0 +1,176 @@
+"""The Denoiser whose network is in another process of this machine, or a team's: drafts come as
+lines over HTTP. Knows no torch and no process; `watch.py` sees to it that there is a server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
+from time import monotonic
+from uuid import uuid4
+
+import httpx
+
+from model.canvas import Canvas, Card, Claim, Draft, ModelError
+from model.fallback import Loaded
+from model.load import Progress
+from model.serving.reach import CONNECT, Absent, Hung, Reach, checked, reach_from
+from model.serving.supervise import Asked, found_or_started
+from model.serving.watch import Find, Seen, Watch, told_in
+from model.serving.wire import Ask, End, Refused, ask_to, news_from
+
+SHARED = "shared"  # the setting `server`: one server for all windows, found or started
+
+
+class Broken(Exception):
+    """The connection ended before the answer did."""
+
+
+class Shared:
+    """Asks the server that `watch` follows. What it has asked, it asks once more of the next
+    server where one ends in between."""
+
+    def __init__(self, watch: Watch, asker: str) -> None:
+        self._watch = watch
+        self.asker = asker
+
+    @property
+    def seen(self) -> Seen:
+        return self._watch.seen
+
+    @property
+    def card(self) -> Card:
+        """Raises `ModelError` where the server has not been there yet."""
+        seen = self.seen
+        if seen.card is None:
+            raise ModelError(seen.failure or "the model's server is being looked for")
+        return seen.card
+
+    async def denoise(self, canvas: Canvas, claim: Claim = Claim()) -> AsyncGenerator[Draft, None]:
+        claim = replace(claim, asker=claim.asker or self.asker)
+        until = monotonic() + claim.deadline_ms / 1000
+        seen = await self._watch.usable()
+        for is_last in (False, True):
+            if claim.deadline_ms:
+                left = max(1.0, (until - monotonic()) * 1000)
+                claim = replace(claim, deadline_ms=left)
+            was_final = False
+            try:
+                async with aclosing(asked(seen.reach or Reach(), canvas, claim)) as news:
+                    async for draft in news:
+                        was_final = draft.final
+                        yield draft
+                return
+            except Broken as error:
+                if was_final:
+                    return
+                if is_last:
+                    raise ModelError(
+                        f"the model's server at {seen.reach} broke off twice while it filled this "
+                        "hole: try again"
+                    ) from error
+            self._watch.doubt(seen.turn)
+            seen = await self._watch.usable(after=seen.turn)
+
+    def close(self) -> None:
+        """The server sees one client less, and ends by itself once it has none."""
+        self._watch.close()
+
+
+async def asked(reach: Reach, canvas: Canvas, claim: Claim) -> AsyncGenerator[Draft, None]:
+    """The drafts of one request, which ends at the server as soon as this is closed. Raises
+    `ModelError`, and `Broken` where the answer has no end."""
+    try:
+        async with (
+            reach.async_client(httpx.Timeout(None, connect=CONNECT)) as client,
+            client.stream("POST", "/v1/fill", content=ask_to(Ask(canvas, claim)),
+                          headers={"Content-Type": "application/json"}) as response,
+        ):  # fmt: skip
+            if not response.is_success:
+                raise ModelError(refusal(reach, response.status_code, await response.aread()))
+            kept = b""
+            async for chunk in response.aiter_raw():
+                *lines, kept = (kept + chunk).split(b"\n")
+                for line in lines:
+                    news = news_from(line)
+                    if isinstance(news, End):
+                        return
+                    yield news
+    except httpx.TransportError as error:
+        raise Broken from error
+    except Refused as error:
+        raise ModelError(f"the server at {reach} says what is not understood: {error}") from error
+    raise Broken
+
+
+def refusal(reach: Reach, status: int, body: bytes) -> str:
+    match status:
+        case 401 | 403:
+            return f"the server at {reach} refused the token in INFILL_TOKEN ({status})"
+        case _:
+            return f"the model's server refused ({status}): {told_in(body)}"
+
+
+def connected(
+    server: str,
+    wanted: Asked,
+    *,
+    on_progress: Progress,
+    on_choice: Callable[[str], None],
+    on_news: Callable[[str], None],
+    still: Callable[[], bool],
+) -> Loaded:
+    """A denoiser that asks the server which the setting names, once that has loaded its model;
+    "shared" finds or starts one. Blocks for as long as it loads, and `still` says whether anyone
+    wants it. What happens to the server later is told to `on_news`, from a thread.
+
+    Raises nothing: what goes wrong is in what it returns.
+    """
+    asker = uuid4().hex
+    try:
+        find, starts = finding(server, wanted, on_choice)
+    except ModelError as error:
+        return Loaded(None, str(error))
+    watch = Watch(find, asker, starts=starts, on_news=on_news)
+    seen = watch.seen
+
+    def settled(seen: Seen) -> bool:
+        """One of ours that was lost while it loaded is started again; a named one is waited for."""
+        return seen.usable or seen.over or seen.state == "failed" or is_away(seen)
+
+    def is_away(seen: Seen) -> bool:
+        return seen.state == "lost" and not starts
+
+    for seen in watch.wait(settled, still):
+        if seen.state == "loading":
+            on_progress(seen.what, seen.share)
+    if seen.usable and seen.choice and starts:
+        on_choice(seen.choice)
+    if seen.usable or is_away(seen):
+        return Loaded(Shared(watch, asker), seen.failure)
+    watch.close()
+    return Loaded(None, seen.failure or "the model's server could not load it")
+
+
+def finding(server: str, wanted: Asked, on_choice: Callable[[str], None]) -> tuple[Find, bool]:
+    """How the server is found, and whether that may start it. Raises `ModelError`."""
+    if server == SHARED:
+        return partial(found_or_started, wanted), True
+    reach = reach_from(server)
+    if reach.leaves:
+        on_choice(f"fills come from {reach}: the code around the cursor is sent there")
+    return partial(answering, reach), False
+
+
+def answering(reach: Reach, unwanted: Callable[[], bool]) -> tuple[Reach, int]:
+    """The server there, which is never started. Raises `ModelError` where it does not answer."""
+    try:
+        return reach, checked(reach).pid
+    except (Absent, Hung) as error:
+        why = "says nothing" if isinstance(error, Hung) else f"is not there ({error})"
+        raise ModelError(
+            f"the server at {reach}, which the setting `server` names, {why}: it is tried again "
+            "and again"
+        ) from error
