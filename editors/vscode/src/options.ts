@@ -14,7 +14,6 @@ const OPTIONS = {
   maxLines: 'max_lines',
   multiline: 'multiline',
   otherFiles: 'other_files',
-  completionMenu: 'completion_menu',
   seed: 'seed',
 }
 
