@@ -7,6 +7,7 @@ points. It does not know what a hole is.
 from __future__ import annotations
 
 import importlib
+import re
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ __all__ = [
     "Tree",
     "errors_in",
     "language_of",
+    "literals_of",
     "parse",
     "window_round",
 ]
@@ -67,6 +69,12 @@ def errors_in(text: str, language: str) -> tuple[tuple[int, int], ...] | None:
     return None if tree is None else tree.errors
 
 
+def literals_of(language: str) -> frozenset[str]:
+    """The tokens that the language's grammar spells out: keywords, operators, brackets, quotes."""
+    name = ALIASES.get(language, language)
+    return frozenset() if language_named(name) is None else _literals(name)
+
+
 def window_round(text: str, offset: int, size: int = WINDOW) -> tuple[int, int]:
     """The part of a very large text that is worth parsing for what stands at `offset`.
 
@@ -95,7 +103,10 @@ class Tree:
         self.name = name
         self.language = language
         self._tree = tree
-        self._offsets = None if text.isascii() else _Offsets(text)
+
+    @cached_property
+    def _offsets(self) -> _Offsets | None:
+        return None if self.text.isascii() else _Offsets(self.text)
 
     @property
     def root(self) -> Node:
@@ -106,6 +117,27 @@ class Tree:
         start, end = self.to_byte(offset), self.to_byte(min(offset + 1, len(self.text)))
         found = self._tree.root_node.descendant_for_byte_range(start, end)
         return Node(self, found or self._tree.root_node)
+
+    def edited(self, start: int, end: int, text: str) -> Tree | None:
+        """The tree with `text` instead of what stands from `start` to `end`. What the edit leaves
+        as it is is not parsed anew, so that many edits can be tried."""
+        whole = self.text[:start] + text + self.text[end:]
+        first, last = self.to_byte(start), self.to_byte(end)
+        new, points = _bytes_of(text), (self._point_at(start), self._point_at(end))
+        lines, before = new.rpartition(b"\n")[2], new.count(b"\n")
+        column = len(lines) + (0 if before else points[0][1])
+        old = self._tree.copy()
+        old.edit(first, last, first + len(new), *points, (points[0][0] + before, column))
+        return _parse(whole, self.name, old)
+
+    def _point_at(self, offset: int) -> tuple[int, int]:
+        line = self.text.rfind("\n", 0, offset) + 1
+        return self.text.count("\n", 0, line), len(_bytes_of(self.text[line:offset]))
+
+    @property
+    def broken(self) -> bool:
+        """Whether anything in it does not parse, or is missing."""
+        return self._tree.root_node.has_error
 
     @cached_property
     def errors(self) -> tuple[tuple[int, int], ...]:
@@ -269,15 +301,33 @@ def _grammar(name: str) -> tree_sitter.Language:
     return tree_sitter.Language(pointer)
 
 
-def _parse(text: str, name: str) -> Tree | None:
+@cache
+def _literals(name: str) -> frozenset[str]:
+    grammar = _grammar(name)
+    kinds = range(grammar.node_kind_count)
+    spelt = (it for it in kinds if grammar.node_kind_is_visible(it))
+    told = (grammar.node_kind_for_id(it) for it in spelt if not grammar.node_kind_is_named(it))
+    # Some grammars name an alias or a rule as if it were a token of the text.
+    return frozenset(it for it in told if it and not re.search(r"\w_|_\w|\s", it))
+
+
+def _parse(text: str, name: str, old: tree_sitter.Tree | None = None) -> Tree | None:
     language = language_named(name)
     assert language is not None
     source, end = _bytes_of(text), time.monotonic() + PATIENCE
+    parser = tree_sitter.Parser(_grammar(name))
+
+    def read(byte: int, _: object) -> bytes:
+        return source[byte : byte + CHUNK]
+
+    def stops(byte: int, broken: bool) -> bool:
+        return time.monotonic() > end
+
     try:
-        tree = tree_sitter.Parser(_grammar(name)).parse(
-            lambda byte, _: source[byte : byte + CHUNK],
-            progress_callback=lambda byte, broken: time.monotonic() > end,
-        )
+        if old is None:
+            tree = parser.parse(read, progress_callback=stops)
+        else:
+            tree = parser.parse(read, old, progress_callback=stops)
     except ValueError:  # tree-sitter's way to say that it was stopped
         return None
     return Tree(text, name, language, tree)

@@ -81,7 +81,7 @@ class Board:
         self.step = 0
         self.turn = 0  # of a rule that goes by a plan, where it is in that (P2)
         self.texts = fixed_tokens(canvas, vocabulary, start.context)
-        chance = random.Random(seed)
+        chance = random.Random(seed + canvas.seed)
         self.cells = [self.first_cells(hole, start, chance) for hole in canvas.holes]
         # An expansion adds a mask; without a budget a network in love with it would never end.
         self.budgets = [start.budget or hole.limit for hole in canvas.holes]

@@ -48,13 +48,15 @@ class Canvas:
     see all of it drops text from the far ends, never the text nearest the holes.
 
     `wide` is all that stands before the first and after the last hole, as far as it is known, and
-    `others` are other texts of the same project: more than is laid out, there to be counted.
+    `others` are other texts of the same project: more than is laid out, there to be counted. With
+    another `seed` other tokens of a hole are re-noised.
     """
 
     texts: tuple[str, ...]
     holes: tuple[Hole, ...]
     wide: tuple[str, str] = ("", "")
     others: tuple[str, ...] = ()
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if not self.holes:
@@ -131,8 +133,8 @@ class Claim:
 
     `asker` is one window or client: turns are shared fairly between askers. `document` is opaque; a
     newer canvas of the same asker and document ends the older, never where it is empty. What is
-    `speculative` is stepped only while nobody waits for anything. `deadline_ms` counts from asking,
-    0 is none. `trace` is hexadecimal, for logs and timings only.
+    `speculative` is stepped only while nobody waits for anything, and ends none that is not.
+    `deadline_ms` counts from asking, 0 is none. `trace` is hexadecimal, for logs and timings only.
     """
 
     asker: str = ""
