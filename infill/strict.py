@@ -34,6 +34,11 @@ def refused_at(filled: str, before: str, start: int, end: int) -> int | None:
     return None
 
 
+def stops_at(text: str) -> int | None:
+    """Where Python stops reading a whole file, None when it reads all of it."""
+    return _error_in(text, _compile)
+
+
 def _statement_round(text: str, start: int, end: int) -> tuple[int, int]:
     """How much may be left out in front of and behind the top-level statement round a range."""
     first = max((m.start() for m in TOP_LEVEL.finditer(text, 0, start + 1)), default=0)
