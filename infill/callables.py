@@ -34,7 +34,7 @@ _NAME = re.compile(r"[^\W\d]\w*$")
 
 
 @dataclass(frozen=True, slots=True)
-class Callable:
+class Callee:
     """A definition with a name; `owner` is the class around it, "" at the top of a file."""
 
     name: str
@@ -75,13 +75,13 @@ class Call:
     arguments: Node  # with its brackets
 
 
-def callables_in(tree: Tree) -> list[Callable]:
+def callables_in(tree: Tree) -> list[Callee]:
     """What the file defines with a name and a list of parameters, in file order."""
     found = (callable_of(node) for node in tree.nodes_of(DEFINITIONS))
     return [each for each in found if each is not None]
 
 
-def callable_of(node: Node) -> Callable | None:
+def callable_of(node: Node) -> Callee | None:
     name = node.field("name")
     parameters = node.field("parameters")
     if name is None and (declarator := node.field("declarator")) is not None:  # C and its kin
@@ -93,7 +93,7 @@ def callable_of(node: Node) -> Callable | None:
         name, parameters = declarator.field("declarator"), declarator.field("parameters")
     if name is None or parameters is None or not _NAME.match(name.text):
         return None
-    return Callable(name.text, _owner_of(node), node, parameters)
+    return Callee(name.text, _owner_of(node), node, parameters)
 
 
 def _owner_of(node: Node) -> str:
@@ -139,7 +139,7 @@ def call_of(node: Node, arguments: Node) -> Call | None:
     return Call(name, on, node, arguments) if _NAME.match(name) else None
 
 
-def means(call: Call, callee: Callable, tree: Tree) -> bool:
+def means(call: Call, callee: Callee, tree: Tree) -> bool:
     """Whether the call is of this definition, as far as one file can tell."""
     if call.name != callee.called:
         return False
@@ -158,7 +158,7 @@ def _owner_round(node: Node) -> str:
     return ""
 
 
-def without_namesakes(callables: list[Callable]) -> list[Callable]:
+def without_namesakes(callables: list[Callee]) -> list[Callee]:
     """Those whose name, with their owner's, is theirs alone."""
     names = [(each.owner, each.called) for each in callables]
     return [each for each in callables if names.count((each.owner, each.called)) == 1]

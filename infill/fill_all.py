@@ -4,7 +4,7 @@ than a model takes in. Knows documents and fills, neither files nor editors.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -45,9 +45,11 @@ async def fill_document(
     others: Sequence[Document] = (),
     root: Path | None = None,
     watch: Watch | None = None,
+    through: Callable[[int], None] | None = None,
 ) -> Filled:
     """`at`: the one hole is a cursor in the file, so what the hole is depends on the syntax there.
-    `root` is the project's folder; without it, what looks like one round the file.
+    `root` is the project's folder; without it, what looks like one round the file. `through` hears
+    after each canvas how many holes were on it.
 
     Raises `ModelError`.
     """
@@ -70,6 +72,8 @@ async def fill_document(
             )  # fmt: skip
         pairs[:0] = zip(batch, fills, strict=True)
         steps += max(fill.steps for fill in fills)
+        if through is not None:
+            through(len(batch))
         for fill in reversed(fills):
             document = applied(document, fill.edit) if fill.edit else document
     ms = (perf_counter() - began) * 1000

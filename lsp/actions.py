@@ -1,0 +1,288 @@
+"""Code actions: what is offered at a range, and one of them carried out.
+
+Nothing is computed while an editor waits but the syntax that decides what is offered. The command
+returns at once; the work goes on beside it, under a progress bar that can be cancelled, and ends in
+one edit of the version of the document that it was made for. How text is written is told in
+`infill/deeds.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lsprotocol import types
+from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
+
+from infill.aside import aside
+from infill.deeds import carry_out, refused
+from infill.document import Document
+from infill.joint import Outcome
+from infill.offers import DOING, Deed, offers_at
+from lsp import convert
+from lsp.greeting import ACT, ACTION_KINDS, Greeting
+from lsp.progress import Bar
+from lsp.sync import Snapshot
+from model import Denoiser, ModelError
+
+if TYPE_CHECKING:
+    from lsp.handlers import Server
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 0.1  # seconds: an editor asks for actions whenever the cursor moves
+APPLYING = 60.0  # seconds an editor may take to apply an edit; some ask their user first
+OTHERS = 16  # so many other open files are looked at
+
+CHANGED = "{name} changed while {doing}: nothing was changed by infill-lsp."
+OLD = "{name} changed since this was offered: nothing was changed. Ask for the actions again."
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One deed asked for, and the document as it was then."""
+
+    deed: Deed
+    snapshot: Snapshot
+    document: Document
+    start: int
+    end: int
+
+
+class Actions:
+    """The deeds under way in one window, at most one for each document."""
+
+    def __init__(self, server: Server) -> None:
+        self.client = Greeting()
+        self._server = server
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._bars: dict[str, str] = {}  # the documents that bars are shown for, by their tokens
+        self._cancelled: set[str] = set()  # documents
+
+    async def offered(
+        self, params: types.CodeActionParams
+    ) -> list[types.CodeAction | types.Command] | None:
+        """None where nothing applies, and where that would take longer than an editor can wait."""
+        server = self._server
+        snapshot = server.session.documents.get(params.text_document.uri)
+        if snapshot is None or not self.client.applies_edits or not _asks_for(params.context.only):
+            return None
+        document = convert.document_of(snapshot)
+        start, end = self._offsets(params.range, snapshot)
+        settings = server.session.settings
+        if refused(document, self._root_of(document), settings):
+            return None
+        look = partial(offers_at, document, start, end, settings)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                offers = await aside(len(document.text), look)
+        except TimeoutError:
+            return None
+        actions = [self._action(offer.deed, offer.title, snapshot, params) for offer in offers]
+        return actions or None
+
+    def _action(
+        self, deed: Deed, title: str, snapshot: Snapshot, params: types.CodeActionParams
+    ) -> types.CodeAction | types.Command:
+        place = {
+            "deed": deed.value,
+            "uri": snapshot.uri,
+            "version": snapshot.version,
+            "range": {
+                name: {"line": at.line, "character": at.character}
+                for name, at in (("start", params.range.start), ("end", params.range.end))
+            },
+        }
+        command = types.Command(title, ACT, arguments=[place])
+        if not self.client.takes_actions:
+            return command
+        return types.CodeAction(title, kind=ACTION_KINDS[0], command=command)
+
+    def act(self, *arguments: Any) -> None:
+        """Begins what is wished for; how it goes is told by progress, messages and the edit."""
+        deed, uri, version, at = _read(arguments)
+        snapshot = self._server.session.documents.get(uri)
+        if snapshot is None:
+            return self._say(types.MessageType.Warning, f"{_name_of(uri)} is not open: open it.")
+        if version is not None and version != snapshot.version:
+            return self._say(types.MessageType.Warning, OLD.format(name=_name_of(uri)))
+        start, end = self._offsets(at, snapshot)
+        wish = Wish(deed, snapshot, convert.document_of(snapshot), start, end)
+        denoiser = self._server.session.resident.denoiser
+        reason = refused(wish.document, self._root_of(wish.document), self._server.session.settings)
+        if reason is not None:
+            return self._say(types.MessageType.Warning, reason.explanation)
+        if not self.client.applies_edits:
+            lacks = "This editor does not take versioned edits from language servers."
+            return self._say(types.MessageType.Warning, lacks)
+        if denoiser is None:
+            return self._say(types.MessageType.Warning, self._without_model())
+        self._begin(self._carry_out(wish, denoiser))
+
+    def cancel(self, *arguments: Any) -> None:
+        """Gives up what is under way for a document, or everything."""
+        uris = arguments or tuple(self._bars.values())
+        for uri in uris:
+            self._give_up(str(uri))
+
+    def progress_cancelled(self, params: types.WorkDoneProgressCancelParams) -> None:
+        uri = self._bars.get(str(params.token))
+        if uri is not None:
+            self._give_up(uri)
+
+    def _give_up(self, uri: str) -> None:
+        if uri in self._bars.values():
+            self._cancelled.add(uri)
+            self._server.session.deeds.supersede(uri)
+
+    async def _carry_out(self, wish: Wish, denoiser: Denoiser) -> None:
+        uri, doing = wish.snapshot.uri, DOING[wish.deed]
+        bar = Bar(self._server, f"infill-lsp: {doing}", cancellable=True)
+        self._bars[bar.token] = uri
+        if self.client.shows_progress:
+            self._begin(bar.open())
+        ended = "nothing was changed"
+        try:
+            outcome = await self._server.session.deeds.run(uri, self._work(wish, denoiser, bar))
+            ended = await self._conclude(wish, outcome)
+        except ModelError as error:
+            self._say(types.MessageType.Error, f"Nothing was changed: {error}")
+        except Exception as error:
+            # Without its words, which may quote the user's code.
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            logger.error("%s failed (%s)\n%s", wish.deed, type(error).__name__, frames)
+            failed = f"This failed within infill-lsp ({type(error).__name__}); its log says where."
+            self._say(types.MessageType.Error, f"Nothing was changed. {failed}")
+        finally:
+            del self._bars[bar.token]
+            self._cancelled.discard(uri)
+            bar.close(ended)
+
+    def _work(self, wish: Wish, denoiser: Denoiser, bar: Bar) -> Coroutine[Any, Any, Outcome]:
+        session = self._server.session
+        others = islice(session.documents.beside(wish.snapshot), OTHERS)
+        return carry_out(
+            wish.deed,
+            wish.document,
+            wish.start,
+            wish.end,
+            denoiser=denoiser,
+            settings=session.settings,
+            others=tuple(map(convert.document_of, others)),
+            root=self._root_of(wish.document),
+            report=bar.report,
+        )
+
+    async def _conclude(self, wish: Wish, outcome: Outcome | None) -> str:
+        """Applies the edits, where the document still is what they were made for; in a few words
+        how it ended."""
+        name, doing = _name_of(wish.snapshot.uri), DOING[wish.deed]
+        current = self._server.session.documents.get(wish.snapshot.uri)
+        if wish.snapshot.uri in self._cancelled:
+            return "cancelled, nothing was changed"
+        if current is None:
+            return "the file was closed, nothing was changed"
+        if current is not wish.snapshot:
+            self._say(types.MessageType.Warning, CHANGED.format(name=name, doing=doing))
+            return "the file changed meanwhile, nothing was changed"
+        if outcome is None:
+            return "given up, nothing was changed"
+        if not outcome.edits:
+            self._say(types.MessageType.Warning, outcome.told)
+            return "nothing was changed"
+        if trouble := await self._apply(wish, outcome):
+            said = f"The editor did not change {name} ({trouble}): nothing was changed."
+            self._say(types.MessageType.Warning, said)
+            return "the editor refused the edit"
+        if outcome.told:
+            self._say(types.MessageType.Info, outcome.told)
+        places = len(outcome.edits)
+        return f"written in {places} places" if places > 1 else "written"
+
+    async def _apply(self, wish: Wish, outcome: Outcome) -> str | None:
+        """What kept the editor from applying the edits, in words.
+
+        Shielded, because pygls 2.1.1 trips over an answer to a request given up on (its #621).
+        """
+        edit = convert.to_workspace_edit(outcome.edits, wish.snapshot, self._server.encoding)
+        params = types.ApplyWorkspaceEditParams(edit, f"infill: {wish.deed.value}")
+        asked = self._server.workspace_apply_edit_async(params)
+        try:
+            answer = await asyncio.wait_for(asyncio.shield(asked), APPLYING)
+        except JsonRpcException as error:
+            return error.message
+        except TimeoutError:
+            return "it did not answer"
+        return None if answer.applied else answer.failure_reason or "it gave no reason"
+
+    def _without_model(self) -> str:
+        resident = self._server.session.resident
+        if resident.loading:
+            return "The model is still being loaded: ask again in a moment."
+        why = f": {resident.failure}" if resident.failure else ""
+        return f"No model is loaded{why}."
+
+    def _offsets(self, at: types.Range, snapshot: Snapshot) -> tuple[int, int]:
+        places = (
+            convert.place_of(it, snapshot, self._server.encoding) for it in (at.start, at.end)
+        )
+        start, end = sorted(map(snapshot.offset_at, places))
+        return start, end
+
+    def _root_of(self, document: Document) -> Path | None:
+        path = Path(document.path) if document.path is not None else None
+        return convert.root_of(path, self._server.folders)
+
+    def _say(self, kind: types.MessageType, message: str) -> None:
+        """Each time anew: it answers something that the user asked for."""
+        said = types.ShowMessageParams(kind, f"infill-lsp: {message}")
+        self._server.window_show_message(said)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)  # asyncio itself keeps only a weak reference
+        task.add_done_callback(self._tasks.discard)
+
+
+def _asks_for(only: Sequence[types.CodeActionKind | str] | None) -> bool:
+    wanted = [it.value if isinstance(it, types.CodeActionKind) else it for it in only or ()]
+    return not wanted or any(
+        kind == each or kind.startswith(f"{each}.") for kind in ACTION_KINDS for each in wanted
+    )
+
+
+def _read(arguments: tuple[Any, ...]) -> tuple[Deed, str, int | None, types.Range]:
+    match arguments:
+        case (
+            {
+                "deed": str(deed),
+                "uri": str(uri),
+                "range": {
+                    "start": {"line": int(line), "character": int(character)},
+                    "end": {"line": int(end_line), "character": int(end_character)},
+                },
+                **more,
+            },
+        ) if deed in set(Deed):
+            version = more.get("version")
+            start = types.Position(line, character)
+            at = types.Range(start, types.Position(end_line, end_character))
+            return Deed(deed), uri, version if isinstance(version, int) else None, at
+        case _:
+            deeds = ", ".join(Deed)
+            raise JsonRpcInvalidParams(
+                f"{ACT} takes one object with `deed` (one of {deeds}), `uri` and `range`, and may "
+                "be given the document's `version`; an editor's menu of code actions fills it in"
+            )
+
+
+def _name_of(uri: str) -> str:
+    path = convert.path_of(uri)
+    return path.name if path is not None else uri
