@@ -13,6 +13,7 @@ from lsprotocol import types
 from pygls import uris
 
 from infill.document import Document
+from infill.edit import Edit
 from infill.fill import Fill
 from lsp.sync import Place, Snapshot, lines_of, opened
 
@@ -121,6 +122,25 @@ def to_proto(
 
 def inline_list(text: str, where: types.Range) -> types.InlineCompletionList:
     return types.InlineCompletionList([types.InlineCompletionItem(text, range=where)])
+
+
+def to_workspace_edit(
+    edits: Iterable[Edit], snapshot: Snapshot, encoding: Encoding
+) -> types.WorkspaceEdit:
+    """The edits of the document at exactly this version, so that an editor can refuse a stale one;
+    in the document's line ends, which not every editor puts in by itself."""
+    document = types.OptionalVersionedTextDocumentIdentifier(snapshot.uri, snapshot.version)
+    changes = [
+        types.TextEdit(
+            types.Range(
+                position_of(snapshot.place_at(edit.start), snapshot, encoding),
+                position_of(snapshot.place_at(edit.end), snapshot, encoding),
+            ),
+            edit.text,
+        )
+        for edit in edits
+    ]
+    return types.WorkspaceEdit(document_changes=[types.TextDocumentEdit(document, [*changes])])
 
 
 def path_of(uri: str) -> Path | None:

@@ -12,7 +12,9 @@ from importlib import metadata
 from typing import Any, cast
 
 ENCODINGS = ("utf-8", "utf-16", "utf-32")
-COMMANDS = ("infill.why", "infill.status")
+ACT = "infill.act"
+COMMANDS = ("infill.why", "infill.status", ACT, "infill.cancel")
+ACTION_KINDS = ("refactor.rewrite", "quickfix")
 
 Message = dict[str, Any]
 
@@ -25,6 +27,8 @@ class Greeting:
     encoding: str = "utf-16"
     folders: tuple[str, ...] = ()  # URIs
     shows_progress: bool = False
+    applies_edits: bool = False  # of one version of a document, when the server asks for it
+    takes_actions: bool = False  # code actions as objects, not only as commands
     options: object = None
 
 
@@ -46,11 +50,16 @@ def greeting_from(msg_id: str | int, params: Message) -> Greeting:
     offered = part(params, "capabilities", "general", "positionEncodings")
     known = [name for name in cast(list[object], offered) if name in ENCODINGS] \
         if isinstance(offered, list) else []  # fmt: skip
+    workspace = part(params, "capabilities", "workspace")
+    versioned = part(workspace, "workspaceEdit", "documentChanges") is True
+    action = part(params, "capabilities", "textDocument", "codeAction")
     return Greeting(
         msg_id=msg_id,
         encoding=str(known[0]) if known else "utf-16",
         folders=tuple(folders_in(params)),
         shows_progress=part(params, "capabilities", "window", "workDoneProgress") is True,
+        applies_edits=versioned and part(workspace, "applyEdit") is True,
+        takes_actions=isinstance(part(action, "codeActionLiteralSupport"), dict),
         options=params.get("initializationOptions"),
     )
 
@@ -73,13 +82,15 @@ def part(value: object, *names: str) -> object:
 
 def welcome(greeting: Greeting) -> Message:
     """The response to a request to initialize: all that this server offers."""
-    capabilities = {
+    capabilities: Message = {
         "positionEncoding": greeting.encoding,
         "textDocumentSync": {"openClose": True, "change": 2},  # 2: incremental
         "inlineCompletionProvider": {},
         "executeCommandProvider": {"commands": list(COMMANDS)},
         "workspace": {"workspaceFolders": {"supported": True, "changeNotifications": True}},
     }
+    if greeting.applies_edits:  # without `resolve`: Helix stands still while it resolves
+        capabilities["codeActionProvider"] = {"codeActionKinds": list(ACTION_KINDS)}
     info = {"name": "infill-lsp", "version": version()}
     result = {"capabilities": capabilities, "serverInfo": info}
     return {"jsonrpc": "2.0", "id": greeting.msg_id, "result": result}

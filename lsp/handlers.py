@@ -22,6 +22,7 @@ from pygls.lsp.server import LanguageServer
 
 from infill.settings import Settings, settings_from
 from lsp import convert
+from lsp.actions import Actions
 from lsp.greeting import COMMANDS, Greeting, version
 from lsp.loading import Wanted
 from lsp.progress import Bar
@@ -70,6 +71,7 @@ class Server(LanguageServer):
         self.session = Session(settings, load)
         self.encoding: convert.Encoding = Greeting().encoding
         self.folders: list[str] = []
+        self.actions = Actions(self)
         self.has_left = False  # the editor said exit, or its end of the pipe is closed
         self._complaints: list[str] = []
         self._said: set[str] = set()
@@ -97,6 +99,7 @@ class Server(LanguageServer):
         self.protocol.initialized = True
         self.encoding = greeting.encoding
         self.folders = list(greeting.folders)
+        self.actions.client = greeting
         self._shows_progress = greeting.shows_progress
         self.configure(greeting.options)
         self.session.base = self.session.settings
@@ -261,12 +264,37 @@ def status(server: Server, *arguments: Any) -> dict[str, Any]:
     return server.session.status()
 
 
+async def code_action(
+    server: Server, params: types.CodeActionParams
+) -> list[types.CodeAction | types.Command] | None:
+    return await server.actions.offered(params)
+
+
+def resolve(server: Server, action: types.CodeAction) -> types.CodeAction:
+    """Some editors ask although it is not offered; there is nothing to add."""
+    return action
+
+
+def act(server: Server, *arguments: Any) -> None:
+    server.actions.act(*arguments)
+
+
+def cancel(server: Server, *arguments: Any) -> None:
+    server.actions.cancel(*arguments)
+
+
+def cancel_progress(server: Server, params: types.WorkDoneProgressCancelParams) -> None:
+    server.actions.progress_cancelled(params)
+
+
 def register(server: Server) -> None:
     server.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION)(inline_completion)
+    server.feature(types.TEXT_DOCUMENT_CODE_ACTION)(code_action)
+    server.feature(types.CODE_ACTION_RESOLVE)(resolve)
     server.feature(types.INITIALIZED)(initialized)
     server.feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)(did_change_configuration)
     server.feature(types.SHUTDOWN)(shutdown)
-    for name, command in zip(COMMANDS, (why, status), strict=True):
+    for name, command in zip(COMMANDS, (why, status, act, cancel), strict=True):
         server.command(name)(command)
     # These stand in for pygls' own, which keep its text store and end the process.
     handlers = server.protocol.handlers
@@ -274,6 +302,7 @@ def register(server: Server) -> None:
     handlers[types.TEXT_DOCUMENT_DID_CHANGE] = partial(did_change, server)
     handlers[types.TEXT_DOCUMENT_DID_CLOSE] = partial(did_close, server)
     handlers[types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS] = partial(did_change_folders, server)
+    handlers[types.WINDOW_WORK_DONE_PROGRESS_CANCEL] = partial(cancel_progress, server)
     handlers[types.EXIT] = partial(leave_editor, server)
     del handlers[types.NOTEBOOK_DOCUMENT_DID_OPEN]
     del handlers[types.NOTEBOOK_DOCUMENT_DID_CHANGE]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from infill.document import Document
 from infill.fill import Fill, fill_at
+from infill.joint import Outcome
 from infill.memory import Memory
 from infill.reason import Reason
 from infill.settings import Settings
@@ -45,6 +46,7 @@ class Session:
         self.resident = Resident(load)
         self.steps = 0  # drafts seen, over all requests
         self._memory = Memory()
+        self.deeds: Newest[Outcome] = Newest()  # what code actions do, one at a time a document
         self._newest: Newest[Fill] = Newest()
         self._last: dict[str, Fill | Reason] = {}
         self._trouble: str | None = None  # what went wrong with the last request
@@ -94,6 +96,7 @@ class Session:
     ) -> str | None:
         """Loads the model the settings name; returns what went wrong, in words for the user."""
         self._newest.supersede_all()
+        self.deeds.supersede_all()
         self._trouble = None
         return await self.resident.replace(self.wanted, on_progress, on_choice, on_news)
 
@@ -101,14 +104,17 @@ class Session:
         """The document has a new version: what is being worked on for the last one is given up."""
         self._newest.supersede(snapshot.uri)
         self.documents.put(snapshot)
+        self.deeds.supersede(snapshot.uri)
 
     def forget(self, uri: str) -> None:
         self._newest.supersede(uri)
         self.documents.forget(uri)
+        self.deeds.supersede(uri)
         self._last.pop(uri, None)
 
     def close(self) -> None:
         self._newest.supersede_all()
+        self.deeds.supersede_all()
         self.resident.close()
 
     def why(self, uri: str) -> dict[str, Any]:
