@@ -26,8 +26,13 @@ class Settings:
     max_lines: int = 12  # a fill of more lines is cut
     multiline: bool = True  # offer blocks where the syntax says one is due
     other_files: bool = True  # look at other files of the project in the same language
+    # Where the editor shows no ghost text ("auto"), or "always" in its place, or "never".
+    menu: str = "auto"
     seed: int = 0
     enabled: bool = True
+
+
+CHOICES: Mapping[str, tuple[str, ...]] = {"menu": ("auto", "always", "never")}
 
 
 def settings_from(
@@ -57,6 +62,13 @@ def settings_from(
             complaints.append(
                 f"setting {name!r} must be of type {wanted.__name__}, "
                 f"not {type(value).__name__} ({value!r}); it stays {getattr(settings, name)!r}"
+            )
+            continue
+        choices = CHOICES.get(name)
+        if choices is not None and value not in choices:
+            complaints.append(
+                f"setting {name!r} must be one of {', '.join(map(repr, choices))}, "
+                f"not {value!r}; it stays {getattr(settings, name)!r}"
             )
             continue
         accepted[name] = value

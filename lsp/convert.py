@@ -112,12 +112,16 @@ def to_proto(
         return None
     if fill.edit is None:
         return types.InlineCompletionList([])
-    text = "\n".join(re.split(r"\r\n?", fill.edit.text))
+    text = with_plain_line_ends(fill.edit.text)
     if selected is not None:
         return inline_list(selected.text + text, selected.range)
     start = position_of(snapshot.place_at(fill.edit.start), snapshot, encoding)
     end = position_of(snapshot.place_at(fill.edit.end), snapshot, encoding)
     return inline_list(text, types.Range(start, end))
+
+
+def with_plain_line_ends(text: str) -> str:
+    return "\n".join(re.split(r"\r\n?", text))
 
 
 def inline_list(text: str, where: types.Range) -> types.InlineCompletionList:

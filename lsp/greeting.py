@@ -29,6 +29,8 @@ class Greeting:
     shows_progress: bool = False
     applies_edits: bool = False  # of one version of a document, when the server asks for it
     takes_actions: bool = False  # code actions as objects, not only as commands
+    ghost_text: bool = True  # fills are offered as inline completion
+    menu: bool = False  # fills are offered in the completion menu
     options: object = None
 
 
@@ -53,6 +55,7 @@ def greeting_from(msg_id: str | int, params: Message) -> Greeting:
     workspace = part(params, "capabilities", "workspace")
     versioned = part(workspace, "workspaceEdit", "documentChanges") is True
     action = part(params, "capabilities", "textDocument", "codeAction")
+    ghost_text, menu = where_shown(params)
     return Greeting(
         msg_id=msg_id,
         encoding=str(known[0]) if known else "utf-16",
@@ -60,8 +63,20 @@ def greeting_from(msg_id: str | int, params: Message) -> Greeting:
         shows_progress=part(params, "capabilities", "window", "workDoneProgress") is True,
         applies_edits=versioned and part(workspace, "applyEdit") is True,
         takes_actions=isinstance(part(action, "codeActionLiteralSupport"), dict),
+        ghost_text=ghost_text,
+        menu=menu,
         options=params.get("initializationOptions"),
     )
+
+
+def where_shown(params: Message) -> tuple[bool, bool]:
+    """Whether fills are offered as ghost text, and whether in the completion menu. The former is
+    offered also to a client that does not say it knows it, as some that do forget to."""
+    options = params.get("initializationOptions")
+    wanted = part(options, "infill", "menu") or part(options, "menu")
+    if wanted in ("always", "never"):
+        return wanted == "never", wanted == "always"
+    return True, part(params, "capabilities", "textDocument", "inlineCompletion") is None
 
 
 def folders_in(params: Message) -> Iterator[str]:
@@ -85,10 +100,16 @@ def welcome(greeting: Greeting) -> Message:
     capabilities: Message = {
         "positionEncoding": greeting.encoding,
         "textDocumentSync": {"openClose": True, "change": 2},  # 2: incremental
-        "inlineCompletionProvider": {},
         "executeCommandProvider": {"commands": list(COMMANDS)},
         "workspace": {"workspaceFolders": {"supported": True, "changeNotifications": True}},
     }
+    if greeting.ghost_text:
+        capabilities["inlineCompletionProvider"] = {}
+    if greeting.menu:
+        capabilities["completionProvider"] = {
+            "triggerCharacters": ["."],  # others make menus open in the middle of a line's typing
+            "completionItem": {"labelDetailsSupport": True},
+        }
     if greeting.applies_edits:  # without `resolve`: Helix stands still while it resolves
         capabilities["codeActionProvider"] = {"codeActionKinds": list(ACTION_KINDS)}
     info = {"name": "infill-lsp", "version": version()}

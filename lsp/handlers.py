@@ -20,14 +20,16 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcInternalError, JsonRpcInvalidParams
 from pygls.lsp.server import LanguageServer
 
+from infill.fill import Fill
 from infill.settings import Settings, settings_from
-from lsp import convert
+from lsp import completion, convert
 from lsp.actions import Actions
 from lsp.greeting import COMMANDS, Greeting, version
 from lsp.loading import Wanted
 from lsp.progress import Bar
 from lsp.session import Question, Session
 from lsp.stdio import Output
+from lsp.sync import Place, Snapshot
 from lsp.wire import Message, Wire, strict_converter
 from model import ModelError
 from model.fallback import Load
@@ -71,6 +73,8 @@ class Server(LanguageServer):
         self.session = Session(settings, load)
         self.encoding: convert.Encoding = Greeting().encoding
         self.folders: list[str] = []
+        self.menu = completion.Menu(self.fill_or_say)
+        self.offers_ghost_text = self.offers_menu = True
         self.actions = Actions(self)
         self.has_left = False  # the editor said exit, or its end of the pipe is closed
         self._complaints: list[str] = []
@@ -99,6 +103,7 @@ class Server(LanguageServer):
         self.protocol.initialized = True
         self.encoding = greeting.encoding
         self.folders = list(greeting.folders)
+        self.offers_ghost_text, self.offers_menu = greeting.ghost_text, greeting.menu
         self.actions.client = greeting
         self._shows_progress = greeting.shows_progress
         self.configure(greeting.options)
@@ -156,6 +161,28 @@ class Server(LanguageServer):
             self._said.discard(f"infill-lsp: {failure}")  # a new attempt deserves a new message
             self.say(types.MessageType.Error, f"infill-lsp: {failure}")
 
+    def question(
+        self, snapshot: Snapshot, seen: Snapshot, cursor: Place, *, invoked: bool
+    ) -> Question:
+        """About the cursor in the text `seen`, asked when the editor had `snapshot`."""
+        others = islice(self.session.documents.beside(snapshot), OTHERS)
+        wants_others = self.session.settings.other_files
+        return Question(
+            snapshot=snapshot,
+            document=convert.document_of(seen),
+            cursor=seen.offset_at(cursor),
+            invoked=invoked,
+            others=tuple(map(convert.document_of, others)) if wants_others else (),
+            root=convert.root_of(convert.path_of(snapshot.uri), self.folders),
+        )
+
+    async def fill_or_say(self, question: Question) -> Fill | None:
+        """The fill, or None, where the model failed with a message to the user."""
+        try:
+            return await self.session.fill(question)
+        except ModelError as error:
+            return self.say(types.MessageType.Error, f"infill-lsp: {error}")
+
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)  # asyncio itself keeps only a weak reference
@@ -179,27 +206,18 @@ class Server(LanguageServer):
 async def inline_completion(
     server: Server, params: types.InlineCompletionParams
 ) -> types.InlineCompletionList | None:
-    session, encoding = server.session, server.encoding
-    snapshot = session.documents.get(params.text_document.uri)
+    if not server.offers_ghost_text:
+        return None
+    server.offers_menu = False  # nothing is shown twice in an editor that knows both
+    encoding = server.encoding
+    snapshot = server.session.documents.get(params.text_document.uri)
     if snapshot is None:
         return None
     seen, cursor, selected = convert.with_selected(
         snapshot, params.position, params.context, encoding
     )
-    document = convert.document_of(seen)
-    others = islice(session.documents.beside(snapshot), OTHERS)
-    question = Question(
-        snapshot=snapshot,
-        document=document,
-        cursor=seen.offset_at(cursor),
-        invoked=params.context.trigger_kind == types.InlineCompletionTriggerKind.Invoked,
-        others=tuple(map(convert.document_of, others)) if session.settings.other_files else (),
-        root=convert.root_of(convert.path_of(snapshot.uri), server.folders),
-    )
-    try:
-        fill = await session.fill(question)
-    except ModelError as error:
-        return server.say(types.MessageType.Error, f"infill-lsp: {error}")
+    invoked = params.context.trigger_kind == types.InlineCompletionTriggerKind.Invoked
+    fill = await server.fill_or_say(server.question(snapshot, seen, cursor, invoked=invoked))
     return convert.to_proto(fill, seen, encoding, selected)
 
 
@@ -229,6 +247,7 @@ def did_change(server: Server, params: types.DidChangeTextDocumentParams) -> Non
 
 def did_close(server: Server, params: types.DidCloseTextDocumentParams) -> None:
     server.session.forget(params.text_document.uri)
+    server.menu.forget(params.text_document.uri)
 
 
 def did_change_folders(server: Server, params: types.DidChangeWorkspaceFoldersParams) -> None:
@@ -289,6 +308,7 @@ def cancel_progress(server: Server, params: types.WorkDoneProgressCancelParams) 
 
 def register(server: Server) -> None:
     server.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION)(inline_completion)
+    server.feature(types.TEXT_DOCUMENT_COMPLETION)(completion.in_menu)
     server.feature(types.TEXT_DOCUMENT_CODE_ACTION)(code_action)
     server.feature(types.CODE_ACTION_RESOLVE)(resolve)
     server.feature(types.INITIALIZED)(initialized)

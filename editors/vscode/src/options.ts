@@ -14,6 +14,7 @@ const OPTIONS = {
   maxLines: 'max_lines',
   multiline: 'multiline',
   otherFiles: 'other_files',
+  menu: 'menu',
   seed: 'seed',
 }
 
