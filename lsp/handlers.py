@@ -221,6 +221,10 @@ async def inline_completion(
     return convert.to_proto(fill, seen, encoding, selected)
 
 
+async def completed(server: Server, params: types.CompletionParams) -> types.CompletionList | None:
+    return await completion.in_menu(server, params)
+
+
 def initialized(server: Server, params: types.InitializedParams) -> None:
     server.apply_settings()
 
@@ -308,7 +312,7 @@ def cancel_progress(server: Server, params: types.WorkDoneProgressCancelParams) 
 
 def register(server: Server) -> None:
     server.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION)(inline_completion)
-    server.feature(types.TEXT_DOCUMENT_COMPLETION)(completion.in_menu)
+    server.feature(types.TEXT_DOCUMENT_COMPLETION)(completed)
     server.feature(types.TEXT_DOCUMENT_CODE_ACTION)(code_action)
     server.feature(types.CODE_ACTION_RESOLVE)(resolve)
     server.feature(types.INITIALIZED)(initialized)

@@ -170,9 +170,18 @@ class Helix:
 
     def saved(self) -> str:
         """Writes the file, as `:write` does, and returns what then stands in it."""
-        before = self.file.stat().st_mtime_ns
+        before = self.file.stat()
         self.command("write!")
-        self.until(lambda: self.file.stat().st_mtime_ns != before, "the file is written")
+
+        def is_written() -> bool:  # as another file that takes its place, so there may be none
+            try:
+                now = self.file.stat()
+            except FileNotFoundError:
+                return False
+            return (now.st_ino, now.st_mtime_ns) != (before.st_ino, before.st_mtime_ns)
+
+        self.until(is_written, "the file is written")
+        self.wait_for("written")  # else it may be read half
         return self.file.read_bytes().decode()
 
     def wait_for_server(self, name: str) -> None:
