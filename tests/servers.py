@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
+import httpx
 import psutil
 
-from model.serving.runtime import FOLDER
+from model.serving.reach import Reach
+from model.serving.runtime import FOLDER, answers
 from model.serving.supervise import EXIT_AFTER, LAUNCHER
 
 SHORT = 5.0  # seconds without a client after which a test's server ends
@@ -63,3 +69,41 @@ def swept(folder: Path, exit_after: float = SHORT) -> Iterator[None]:
         for process in servers(folder):
             process.kill()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+class Served:
+    """A server with a script in the model's place, started by hand."""
+
+    def __init__(self, folder: Path, *options: str, **script: object) -> None:
+        self.path = folder / "by-hand.sock"
+        model = "scripted:" + json.dumps(script)
+        self.command = [sys.executable, "-I", str(LAUNCHER), "serve", "--model", model,
+                        "--socket", str(self.path), *options]  # fmt: skip
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Served:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self.command, stderr=subprocess.DEVNULL)
+        until(self.answers, "the server listens")
+
+    def kill(self) -> None:
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+    def answers(self) -> bool:
+        return answers(self.path)
+
+    def get(self, path: str) -> dict[str, Any]:
+        with Reach(self.path).client(httpx.Timeout(10)) as client:
+            return client.get(path).raise_for_status().json()
+
+    @property
+    def address(self) -> str:
+        return f"unix:{self.path}"

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from model.canvas import ModelError
+from model.serving.runtime import answers
 from model.serving.wire import PROTOCOL
 
 TOKEN = "INFILL_TOKEN"  # the environment variable with the token of a server that was named
@@ -85,10 +86,12 @@ class Health:
     pid: int
 
 
-def health_of(reach: Reach, *, timeout: float = HEALTH) -> Health:
+def health_of(reach: Reach) -> Health:
     """Raises `Absent`, `Hung`, or `ModelError` where what answers is no server of ours."""
+    if reach.socket and not answers(reach.socket):
+        raise Absent("nothing listens on it")
     try:
-        with reach.client(httpx.Timeout(timeout, connect=min(CONNECT, timeout))) as client:
+        with reach.client(httpx.Timeout(HEALTH, connect=CONNECT)) as client:
             said = client.get("/healthz")
             told = said.raise_for_status().json()
         return Health(

@@ -24,7 +24,7 @@ import filelock
 
 from model.canvas import ModelError
 from model.serving.reach import Absent, Hung, Reach, checked
-from model.serving.runtime import Place, absolute, answers, has_unix_sockets, place_for, tidy
+from model.serving.runtime import Place, absolute, has_unix_sockets, place_for, tidy
 
 LAUNCHER = Path(__file__).resolve().parent.parent.parent / "infill_lsp.py"
 NEEDED = ("starlette", "uvicorn", "torch")
@@ -111,8 +111,6 @@ def started(place: Place, asked: Asked, unwanted: Callable[[], bool]) -> tuple[R
             f"the model's server needs {', '.join(lacking)}, which is not installed: "
             "pip install 'infill-lsp[local]'"
         )
-    if not (has_unix_sockets() and answers(place.socket)):
-        place.forget()
     log, before = opened(place.log)
     try:
         process = subprocess.Popen(

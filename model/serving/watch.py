@@ -21,6 +21,7 @@ import httpx
 
 from model.canvas import Card, ModelError
 from model.serving.reach import CONNECT, Reach
+from model.serving.runtime import answers
 from model.serving.supervise import Unwanted
 from model.serving.wire import Refused, card_from
 
@@ -184,15 +185,15 @@ class Watch:
     def _follow(self, reach: Reach, pid: int, *, was_replaced: bool) -> None:
         """Until the connection ends. Raises `ModelError` where it is refused."""
         turn = self._seen.turn + 1
+        if reach.socket and not answers(reach.socket):
+            return
         try:
             with (
                 reach.client(httpx.Timeout(QUIET, connect=CONNECT)) as client,
-                client.stream("GET", "/v1/watch", params=self._params) as response,
+                client.stream(
+                    "GET", "/v1/watch", params=self._params, extensions={"trace": self._traced}
+                ) as response,
             ):
-                stream = response.extensions["network_stream"]
-                self._connection = cast(socket.socket, stream.get_extra_info("socket"))
-                if self._over.is_set():
-                    return
                 if not response.is_success:
                     raise ModelError(f"the server at {reach} refused: {told_in(response.read())}")
                 for line in lines_of(response.iter_raw()):
@@ -208,6 +209,15 @@ class Watch:
             return
         finally:
             self._connection = None
+
+    def _traced(self, event: str, info: dict[str, Any]) -> None:
+        """Keeps the socket as soon as there is one: to shut it is the one way to wake a thread that
+        waits for what a server has to say."""
+        if event.endswith((".connect_unix_socket.complete", ".connect_tcp.complete")):
+            stream = info["return_value"]
+            self._connection = cast(socket.socket, stream.get_extra_info("socket"))
+            if self._over.is_set():
+                self._disconnect()
 
 
 def seen_in(line: bytes, known: Seen) -> Seen:
