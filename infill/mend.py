@@ -7,21 +7,36 @@ the masked stretch is touched.
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 
-from infill.answer import Watch
+from infill.answer import Watch, answer_to
+from infill.context import compose, context_of, wide_of
 from infill.document import Document
-from infill.edit import Edit, Span
+from infill.edit import Edit, Span, line_end_of
+from infill.privacy import refusal
+from infill.reason import Reason
 from infill.settings import Settings
+from infill.splice import Splice, misplaced, splices_near
 from infill.strict import stops_at
-from infill.syntax import errors_in
-from model.canvas import Denoiser
+from infill.syntax import Tree, errors_in, parse
+from infill.tidy import tidy
+from model.canvas import Canvas, Denoiser, Hole
 
 WHOLE = 200_000  # characters: a larger file is not parsed again and again
 NEAR = 400  # characters from the cursor: an error further away is somebody else's
 STRICTLY = 60_000  # characters: Python's own parser takes some 30 ms for them
+SEARCH = 0.6  # of the time there is: for changes that need no model
+ENOUGH = 24  # changes that parse; the right one is seldom further down
+HARDLY = 9.0  # nats behind the best: not worth another parse
+DEPTH, REFUSED = 3.0, 20.0  # nats for a bracket that is not as deep as its match, for Python's no
+ERRORS = 4  # of the file's that are looked round
+HOLES, HOLE_LIMIT = 3, 24  # places that a model is asked to fill, and tokens in each
+MISSED = 40.0  # nats for a text that is written anew instead of mended
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +95,160 @@ async def mend(
 ) -> Mended:
     """The likeliest small change with which the file parses with fewer errors.
 
-    Ends with the settings' deadline. Raises `ModelError`.
+    Where something is missing that only a model can tell, it is asked to write that; where no small
+    change helps, to write what does not parse anew. Ends with the settings' deadline. Raises
+    `ModelError`.
     """
-    await asyncio.sleep(0)
-    return Mended((), reason="Nothing was found with which the file would parse better.")
+    if len(document.text) > WHOLE:
+        return _nothing(
+            f"The file has {len(document.text):,} characters, and one of more than {WHOLE:,} is "
+            "not parsed often enough to be mended."
+        )
+    tree = parse(document.text, document.language)
+    if tree is None:
+        return _nothing(f"There is no grammar for {document.language} to mend the file by.")
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + settings.deadline_ms / 1000
+    until = time.monotonic() + SEARCH * settings.deadline_ms / 1000
+    found = await asyncio.to_thread(search, document, tree, damage, until)
+    allowed = not refusal(document, root=root, settings=settings)
+    ask = partial(_written, document, tree, denoiser, settings, deadline, watch)
+    weighed = [it for it in found if not it.hole]
+    best = min((it.cost for it in found), default=math.inf)
+    if allowed:
+        holes = [it for it in found if it.hole and it.cost < best + HARDLY][:HOLES]
+        weighed += [it for hole in holes for it in await ask(hole)]
+        if not weighed:
+            for start, end in growing(document.text, damage):
+                again = Splice(start, end, "", MISSED, "hole")
+                weighed += await ask(again)
+                if weighed:
+                    break
+    if not weighed:
+        return _nothing("Nothing was found with which the file would parse better.")
+    weighed.sort(key=lambda it: it.cost)
+    chosen = weighed[0]
+    total = sum(math.exp(chosen.cost - it.cost) for it in weighed)
+    stretch = masked(document.text, damage, chosen)
+    return Mended((minimal(document.text, chosen),), 1 / total, stretch)
+
+
+def _nothing(reason: str) -> Mended:
+    return Mended((), reason=reason)
+
+
+def search(document: Document, tree: Tree, damage: Damage, until: float) -> list[Splice]:
+    """The changes with which the file parses, or else with fewer errors, likeliest first."""
+    errors = tree.errors or ((damage.start, damage.end),)
+    close = sorted(errors, key=lambda it: max(it[0] - damage.end, damage.start - it[1], 0))
+    whole: list[Splice] = []
+    better: list[tuple[int, Splice]] = []
+    for splice in splices_near(document.text, document.language, close[:ERRORS]):
+        if time.monotonic() > until or len(whole) >= ENOUGH:
+            break
+        if whole and splice.cost > whole[0].cost + HARDLY + DEPTH:
+            break
+        edited = tree.edited(splice.start, splice.end, splice.text)
+        if edited is None:
+            continue
+        if not edited.broken:
+            whole.append(_judged(splice, edited.text, document.language))
+        elif len(edited.errors) < len(tree.errors) and len(better) < ENOUGH:
+            better.append((len(edited.errors), splice))
+    if not tree.errors:  # it is Python that refuses the file, and has to take it
+        whole = [it for it in whole if it.cost < REFUSED]
+    if whole:
+        return sorted(whole, key=lambda it: it.cost)
+    fewest = min((count for count, _ in better), default=0)
+    return sorted((it for count, it in better if count == fewest), key=lambda it: it.cost)
+
+
+def _judged(splice: Splice, text: str, language: str) -> Splice:
+    cost = splice.cost + DEPTH * misplaced(text, language)
+    strictly = language == "python" and len(text) <= STRICTLY
+    if strictly and stops_at(text) is not None:
+        cost += REFUSED
+    return replace(splice, cost=cost)
+
+
+async def _written(
+    document: Document,
+    tree: Tree,
+    denoiser: Denoiser,
+    settings: Settings,
+    deadline: float,
+    watch: Watch | None,
+    splice: Splice,
+) -> list[Splice]:
+    """What a model writes there that makes the file parse with fewer errors."""
+    hole = Hole(splice.start, splice.end, "\n" in document.text[splice.start : splice.end])
+    hole = replace(
+        hole, limit=min(HOLE_LIMIT if not hole.multiline else 96, denoiser.card.hole_limit)
+    )
+    canvas = await asyncio.to_thread(_canvas, document, hole, denoiser, settings)
+    answer = await answer_to(canvas, denoiser, deadline=deadline, watch=watch)
+    if answer.draft is None:
+        return []
+    texts = {it.text: it.probability for it in answer.rivals(0)}
+    pieces = answer.draft.holes[0]
+    own = "".join(piece.text for piece in pieces)
+    texts.setdefault(own, math.prod(piece.confidence for piece in pieces))
+    found: list[Splice] = []
+    for text, probability in texts.items():
+        shown = tidy(text, hole, document)
+        if isinstance(shown, Reason):
+            continue
+        shown = shown.replace("\n", line_end_of(document.text))
+        edited = tree.edited(splice.start, splice.end, shown)
+        if edited is None or len(edited.errors) >= max(1, len(tree.errors)):
+            continue
+        cost = splice.cost - math.log(max(probability, 1e-9))
+        judged = _judged(replace(splice, text=shown, cost=cost), edited.text, document.language)
+        found.append(judged)
+    return found
+
+
+def _canvas(document: Document, hole: Hole, denoiser: Denoiser, settings: Settings) -> Canvas:
+    budget = min(settings.context_chars or denoiser.card.context, denoiser.card.context)
+    canvas = compose(context_of(document, (hole,), budget=budget), (hole,))
+    return replace(canvas, wide=wide_of(document, (hole,)))
+
+
+def growing(text: str, damage: Damage) -> list[Span]:
+    """The damage, its line, and that with the line above: each to be written anew."""
+    spans = [(damage.start, damage.end)]
+    for rows in (0, 1):
+        start, end = damage.start, min(damage.end, damage.start + 400)
+        for _ in range(rows + 1):
+            start = text.rfind("\n", 0, max(0, start - 1 if rows else start)) + 1
+        stop = text.find("\n", end)
+        start += len(text[start:]) - len(text[start:].lstrip(" \t"))
+        spans.append((start, len(text) if stop < 0 else stop))
+    return [(a, b) for a, b in dict.fromkeys(spans) if a < b and b - a <= 400]
+
+
+def masked(text: str, damage: Damage, splice: Splice) -> Span:
+    """The whole lines that were looked at and may have changed: those of the change."""
+    del damage
+    start = text.rfind("\n", 0, splice.start) + 1
+    end = text.find("\n", splice.end)
+    return start, len(text) if end < 0 else end
+
+
+def minimal(text: str, splice: Splice) -> Edit:
+    """The edit without what stands there already at both its ends."""
+    start, end, new = splice.start, splice.end, splice.text
+    while start < end and new and text[start] == new[0]:
+        start, new = start + 1, new[1:]
+    while start < end and new and text[end - 1] == new[-1]:
+        end, new = end - 1, new[:-1]
+    return Edit(start, end, new)
 
 
 def _refused_by_python(document: Document) -> int | None:
     if document.language != "python" or len(document.text) > STRICTLY:
         return None
-    return stops_at(document.text)
+    return _stops_at(document.text)
+
+
+_stops_at = lru_cache(maxsize=4)(stops_at)  # an editor asks at every place of the cursor
