@@ -1,7 +1,7 @@
 """The engine: one thread owns a network and steps the boards of all who ask, in one batch.
 
-Boards join and leave between steps. On CUDA shapes are few and steps are captured graphs
-(`graphs`). It knows no files and no editors; `load` makes one.
+Boards join and leave between steps; `turns` says whose are stepped. On CUDA shapes are few and
+steps are captured graphs (`graphs`). It knows no files and no editors; `load` makes one.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -10,11 +10,9 @@ Boards join and leave between steps. On CUDA shapes are few and steps are captur
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import queue
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -22,7 +20,7 @@ from torch import Tensor
 
 from model.asking import Asked, Job, Warming, ran_out
 from model.board import Board, Start, Vocabulary
-from model.canvas import Canvas, Card, ModelError
+from model.canvas import Canvas, Card, Claim, ModelError
 from model.evidence import Evidence
 from model.graphs import Desk
 from model.length import GRID, Place
@@ -43,8 +41,8 @@ class OnBoard(Job):
     """A job whose canvas is laid out. `trial` is None until the engine's thread has begun it."""
 
     board: Board = field(kw_only=True)
-    waited_ms: float | None = None  # from asking to the first step's beginning
     trial: Trial | None = None
+    written: int = 0  # tokens on its boards, as of the last step
 
 
 class Engine(Asked[OnBoard]):
@@ -53,7 +51,8 @@ class Engine(Asked[OnBoard]):
     `evidence` gathers what is known of a board beside the network, before its first step.
     `choosing` is for a network that cannot grow its holes: each canvas then has a few boards.
     `batch` is how many boards share a forward at most; a step that runs out of memory halves it for
-    good. `steps` counts steps, `boards_stepped` the boards in them.
+    good. What is speculative keeps its boards while others are stepped, and a canvas that is asked
+    for anew goes on where it was.
     """
 
     def __init__(
@@ -80,40 +79,25 @@ class Engine(Asked[OnBoard]):
         self.seed = seed
         self.batch = batch
         self.desk = Desk(self.network, vocabulary, buckets=on_cuda, capture=on_cuda)
-        self.steps = 0
-        self.boards_stepped = 0
         self.begin()
 
-    def job_of(self, canvas: Canvas, loop: asyncio.AbstractEventLoop) -> OnBoard:
-        return OnBoard(canvas, loop, board=Board(canvas, self.vocabulary, self.start, self.seed))
+    def job_of(self, canvas: Canvas, claim: Claim) -> OnBoard:
+        return OnBoard(canvas, claim, board=Board(canvas, self.vocabulary, self.start, self.seed))
+
+    def carry_on(self, newer: OnBoard, older: OnBoard) -> None:
+        if older.trial is not None and older.trial.running:
+            newer.trial, newer.written, older.trial = older.trial, older.written, None
 
     def work(self) -> None:
-        """The thread's life: take who came, step who is still wanted, sleep without them."""
+        """The thread's life: take who came, step whose turn it is, sleep without anybody."""
         if sum(parameter.numel() for parameter in self.network.parameters()) < SMALL:
             torch.set_num_threads(1)  # this thread's own helpers; other threads keep theirs
-        jobs: list[OnBoard] = []
-        while True:
-            try:
-                arrived = self.arrivals.get(block=not jobs)
-            except queue.Empty:
-                pass
-            else:
-                if arrived is None:
-                    break
-                if isinstance(arrived, Warming):
-                    self.get_ready(arrived)
-                else:
-                    jobs.append(arrived)
-                continue  # until the queue is empty: all of them join the same batch
-            jobs = [job for job in jobs if job.wanted]
-            some = self.first_of(jobs)
-            self.advance(some)
-            # Those stepped go to the back, so that more askers than places take turns.
-            jobs = jobs[len(some) :] + [job for job in some if job.wanted]
-        for job in jobs:
-            job.tell(ModelError(f"the engine of {self.card.name} was closed"))
+        while self.at_boundary():
+            self.warm()
+            self.advance(self.first_of(self.turns.dealt()))  # nothing here holds them afterwards
+        self.say_closed()
 
-    def first_of(self, jobs: list[OnBoard]) -> list[OnBoard]:
+    def first_of(self, jobs: Iterable[OnBoard]) -> list[OnBoard]:
         """As many as have room in a batch with all of their boards, one at least."""
         some: list[OnBoard] = []
         room = self.batch
@@ -160,6 +144,7 @@ class Engine(Asked[OnBoard]):
         """
         if not jobs:
             return
+        self.turns.stepped(jobs)
         try:
             self.step(jobs)
             return
@@ -169,7 +154,7 @@ class Engine(Asked[OnBoard]):
                 return
         # Not within `except`: the error holds on to all that was computed so far.
         self.shrink(min(self.batch, sum(map(self.boards_of, jobs))))
-        while jobs:
+        while jobs := [job for job in jobs if job.wanted and not job.is_late(time.perf_counter())]:
             some, jobs = (few := self.first_of(jobs)), jobs[len(few) :]
             try:
                 self.step(some)
@@ -178,15 +163,14 @@ class Engine(Asked[OnBoard]):
 
     def step(self, jobs: list[OnBoard]) -> None:
         """One step for all boards of these jobs, and a draft to each asker."""
-        now = time.perf_counter()
+        began = time.perf_counter()
         for job in jobs:
-            if job.waited_ms is None:
-                job.waited_ms = (now - job.came) * 1000
+            job.begin(began)
         trials = [self.trial_of(job) for job in jobs]
         boards = sum(len(trial.running) for trial in trials)
         step_all(self.network, trials, self.policy, self.desk, self.batch)
-        self.steps += 1
-        self.boards_stepped += boards
+        tokens = sum(map(self.newly_written, jobs, trials))
+        self.count(time.perf_counter() - began, boards, tokens)
         for job, trial in zip(jobs, trials, strict=True):
             draft = trial.drafted(self.look)
             if draft.final:
@@ -200,6 +184,16 @@ class Engine(Asked[OnBoard]):
             )
         return job.trial
 
+    def newly_written(self, job: OnBoard, trial: Trial) -> int:
+        before, mask = job.written, self.vocabulary.specials.mask
+        job.written = sum(
+            cell.token != mask and not cell.given
+            for runner in trial.runners
+            for cells in runner.board.cells
+            for cell in cells
+        )
+        return max(0, job.written - before)
+
     def look(self, rows: Sequence[list[int]], places: Sequence[Sequence[Place]]) -> list[Tensor]:
         """The logits at the places, by one forward, or by more where memory runs out."""
         try:
@@ -212,8 +206,7 @@ class Engine(Asked[OnBoard]):
 
     def fail(self, jobs: list[OnBoard], error: Exception) -> None:
         for job in jobs:
-            job.tell(ModelError(f"{self.card.name} failed at a step: {error}"))
-            job.wanted = False
+            job.end(ModelError(f"{self.card.name} failed at a step: {error}"))
 
     def shrink(self, boards: int) -> None:
         """After a step of so many boards ran out of memory."""

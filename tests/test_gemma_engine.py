@@ -17,7 +17,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model import ModelError
+from model import Claim, ModelError
 from model.canvas import Canvas, Draft, Hole
 from model.gemma import engine as engine_of_gemma
 from model.gemma.decode import Decoding, Row
@@ -344,3 +344,74 @@ def test_a_closed_engine_says_so(folder: Path) -> None:
     engine.close()
     with pytest.raises(ModelError, match="has been closed"):
         drafts(engine, typed(BEFORE))
+
+
+async def together(engine: Engine, first: Claim, *claims: Claim) -> list[str]:
+    """Askers in the order in which they were told a final draft; all wait while the first is in
+    work."""
+    order: list[str] = []
+
+    async def ask(claim: Claim) -> None:
+        async for draft in engine.denoise(typed(BEFORE), claim):
+            if draft.final:
+                order.append(claim.asker)
+
+    drafts = engine.denoise(typed(BEFORE), first)
+    await anext(drafts)
+    waiting = [asyncio.create_task(ask(claim)) for claim in claims]
+    async for draft in drafts:
+        if draft.final:
+            order.append(first.asker)
+    await asyncio.gather(*waiting)
+    return order
+
+
+async def test_canvases_have_their_turns_in_rounds_over_the_askers(shared: Engine) -> None:
+    many, one = Claim("many"), Claim("one")
+    assert await together(shared, many, many, many, one) == ["many", "one", "many", "many"]
+
+
+async def test_a_guess_makes_way_and_begins_anew_without_telling_a_draft_twice(
+    shared: Engine,
+) -> None:
+    alone = await all_of(shared, typed(BEFORE))
+    guess = shared.denoise(typed(BEFORE), Claim("one", speculative=True))
+    told = [await anext(guess)]
+    asked = await all_of(shared, typed("y = ", limit=4))
+    told += [draft async for draft in guess]
+    assert asked[-1].final
+    assert [draft.step for draft in told] == list(range(1, len(told) + 1))
+    assert [draft.texts for draft in told] == [draft.texts for draft in alone]
+    assert max(draft.queue_ms for draft in asked) < max(shared.traffic().seconds) * 3000
+
+
+async def test_a_newer_canvas_and_a_deadline_end_one_in_work_and_one_that_waits(
+    shared: Engine,
+) -> None:
+    window = Claim("window", "a.py")
+    first = shared.denoise(typed(BEFORE), window)
+    await anext(first)
+    late = asyncio.create_task(all_with(shared, Claim("other", deadline_ms=0.001)))
+    older = asyncio.create_task(all_with(shared, window))
+    newer = asyncio.create_task(all_with(shared, window))
+    ended = [draft async for draft in first]
+    assert not any(draft.final for draft in ended)
+    assert (await late, await older) == ([], [])
+    assert (await newer)[-1].final
+    steps = shared.steps
+    half = await all_with(shared, Claim(deadline_ms=1000 * 1.5 * shared.traffic().seconds[-1]))
+    assert not any(draft.final for draft in half)
+    assert shared.steps - steps == len(half) < 4
+
+
+async def all_with(engine: Engine, claim: Claim) -> list[Draft]:
+    return [draft async for draft in engine.denoise(typed(BEFORE), claim)]
+
+
+async def test_an_engine_of_canvases_says_what_it_has_done(engine: Engine) -> None:
+    found = await all_of(engine, typed(BEFORE))
+    traffic = engine.traffic()
+    assert traffic.steps == len(found) == len(traffic.seconds)
+    assert traffic.boards_stepped == 2 * 3 + len(found) - 2  # three lengths are tried at first
+    assert traffic.tokens == len(found[-1].holes[0])
+    assert (traffic.running, traffic.waiting) == ({}, {})

@@ -1,7 +1,9 @@
 """The engine of DiffusionGemma: one thread owns the network, and what it has read stays read.
 
 Canvases are refined one after the other: each has a prompt of its own, and one that begins like the
-last is read from where they differ. It knows no files and no editors; `load` makes one.
+last is read from where they differ. `turns` says whose is the next. One in work is not put aside
+for another asker's, since its prompt would have to be read again for each change; only what is
+speculative makes way, and begins anew later. It knows no files and no editors; `load` makes one.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -9,17 +11,16 @@ last is read from where they differ. It knows no files and no editors; `load` ma
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 
 from model.asking import Asked, Job, Warming, ran_out
-from model.canvas import Canvas, Card, Draft, ModelError, Piece
+from model.canvas import Canvas, Card, Claim, Draft, ModelError, Piece
 from model.gemma.answer import pieces_of
 from model.gemma.decode import Decoding, Row, Told
 from model.gemma.desk import Desk
@@ -35,12 +36,19 @@ PORTION = 1024  # tokens of a prompt that are read at once: between two one may 
 LOOKS = 2  # steps before a length is chosen: what the first says of noise says little
 
 
-class Engine(Asked[Job]):
+@dataclass(eq=False, slots=True)
+class OnPaper(Job):
+    """A job, and how many drafts it was told: those it is not told again if it begins anew."""
+
+    told: int = 0
+
+
+class Engine(Asked[OnPaper]):
     """A Denoiser with its network in this process.
 
-    `mode` is the catalog's key. `steps` counts steps of canvases, `tokens_read` tokens of prompts:
-    what was kept from one request to the next is not read again. `candidates` is how many lengths
-    are tried at most; where memory runs out it is halved for good.
+    `mode` is the catalog's key. `tokens_read` counts tokens of prompts: what was kept from one
+    request to the next is not read again. `candidates` is how many lengths are tried at most; where
+    memory runs out it is halved for good.
     """
 
     def __init__(
@@ -63,14 +71,13 @@ class Engine(Asked[Job]):
         self.mode = mode
         self.seed = seed
         self.candidates = len(BLOCK)
-        self.steps = 0
         self.tokens_read = 0
         self.desk = Desk(network, banned=vocabulary.silent, buckets=on_cuda, capture=on_cuda)
         self.history = network.history()
         self.begin()
 
-    def job_of(self, canvas: Canvas, loop: asyncio.AbstractEventLoop) -> Job:
-        return Job(canvas, loop)
+    def job_of(self, canvas: Canvas, claim: Claim) -> OnPaper:
+        return OnPaper(canvas, claim)
 
     def get_ready(self, warming: Warming) -> None:
         """Steps of all sizes there can be: one canvas that is refined, and all of a block's lengths
@@ -95,31 +102,39 @@ class Engine(Asked[Job]):
     @torch.inference_mode()
     def work(self) -> None:
         """The thread's life: one canvas after the other, those that are still wanted."""
-        while (job := self.arrivals.get()) is not None:
-            if isinstance(job, Warming):
-                self.get_ready(job)
-                continue
-            if not job.wanted:
-                continue
-            try:
-                self.serve(job)
-            except ModelError as error:
-                job.tell(error)
-            except Exception as error:  # out of memory or a fault of ours: both must reach the user
-                logger.debug("a canvas failed", exc_info=True)
-                self.history = self.network.history()  # whatever state it was left in
-                job.tell(ModelError(f"{self.card.name} failed at a step: {in_words(error)}"))
-        for job in self.left():
-            job.tell(ModelError(f"the engine of {self.card.name} was closed"))
+        while self.at_boundary():
+            self.warm()
+            self.advance(next(self.turns.dealt(), None))  # nothing here holds it afterwards
+        self.say_closed()
 
-    def serve(self, job: Job) -> None:
-        """Tells drafts for as long as they are wanted."""
-        began = time.perf_counter()
+    def advance(self, job: OnPaper | None) -> None:
+        """All steps of a canvas; a failure is told, and the thread lives on."""
+        if job is None:
+            return
+        try:
+            self.serve(job)
+        except ModelError as error:
+            job.end(error)
+        except Exception as error:  # out of memory or a fault of ours: both must reach the user
+            logger.debug("a canvas failed", exc_info=True)
+            self.history = self.network.history()  # whatever state it was left in
+            job.end(ModelError(f"{self.card.name} failed at a step: {in_words(error)}"))
+        self.turns.stepped([job])  # only now: who came meanwhile has waited for longer
+
+    def serve(self, job: OnPaper) -> None:
+        """Tells drafts for as long as they are wanted, and nothing else is wanted more."""
+        job.begin(time.perf_counter())
         for draft in self.drafts_of(job.canvas):
-            if not job.wanted:
+            if draft is not None and draft.step > job.told:
+                job.told = draft.step
+                job.tell(replace(draft, queue_ms=job.waited_ms or 0.0))
+            if draft is not None and draft.final:
+                job.wanted = False
                 return
-            if draft is not None:
-                job.tell(replace(draft, queue_ms=(began - job.came) * 1000))
+            if not self.at_boundary() or not job.wanted:
+                return
+            if job.claim.speculative and self.turns.urgent:
+                return
 
     def drafts_of(self, canvas: Canvas) -> Iterator[Draft | None]:
         """A draft a step, and None wherever else one may leave."""
@@ -182,8 +197,9 @@ class Engine(Asked[Job]):
         self.ban(layout.banned)
         decoding = Decoding(self.desk, self.history, rows, self.policy)
         former = ""
+        began = time.perf_counter()
         for step in decoding:
-            self.steps += 1
+            spent, boards = time.perf_counter() - began, len(numbers)
             best = max(range(len(numbers)), key=lambda i: worth(step.rows[i]))
             final = step.final or (step.rows[best].done and step.number >= LOOKS)
             told = step.rows[best]
@@ -194,12 +210,15 @@ class Engine(Asked[Job]):
                 final = text == former and doubt_of(pieces[0]) <= self.policy.doubt
                 former = text
                 pieces = pieces_of(layout, numbers[best], told, self.vocabulary, final=final)
+            # Until the end nothing is committed: any token may leave the canvas again.
+            self.count(spent, boards, sum(map(len, pieces)) if final else 0)
             yield pieces, final
             if final:
                 return
             if step.number >= LOOKS and len(numbers) > 1:
                 decoding.keep([best], scored=False)
                 numbers = [numbers[best]]
+            began = time.perf_counter()
 
 
 def worth(told: Told) -> float:

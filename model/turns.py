@@ -1,0 +1,108 @@
+"""Whose turn it is: canvases stand in lines, one for each asker, and turns are dealt in rounds over
+these. Knows claims, but neither threads, clocks nor networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Generic, Protocol, TypeVar
+
+from model.canvas import Claim
+
+
+class Claimed(Protocol):
+    """Is hashed by what it is, not by what it holds."""
+
+    @property
+    def claim(self) -> Claim: ...
+
+
+C = TypeVar("C", bound=Claimed)
+T = TypeVar("T")
+
+
+class Turns(Generic[C]):
+    """All who are to be stepped.
+
+    Both lines and who stands in them are in the order of their last turns, or of their coming, the
+    longest ago first. So no asker gets two turns while another waits for one, however many canvases
+    each has, and whoever is new has to wait for all who were there.
+    """
+
+    def __init__(self) -> None:
+        self._visible: dict[str, dict[C, None]] = {}
+        self._speculative: dict[str, dict[C, None]] = {}
+
+    def __iter__(self) -> Iterator[C]:
+        for lines in (self._visible, self._speculative):
+            for line in lines.values():
+                yield from line
+
+    def __bool__(self) -> bool:
+        return bool(self._visible or self._speculative)
+
+    @property
+    def urgent(self) -> bool:
+        """Whether somebody waits for one of them."""
+        return bool(self._visible)
+
+    def add(self, one: C) -> None:
+        self._lines_of(one).setdefault(one.claim.asker, {})[one] = None
+
+    def remove(self, one: C) -> None:
+        lines, asker = self._lines_of(one), one.claim.asker
+        del lines[asker][one]
+        if not lines[asker]:
+            del lines[asker]
+
+    def dealt(self) -> Iterator[C]:
+        """In the order in which they are to be stepped, as many as there is room for: never a
+        speculative one while there is another."""
+        return rounds((self._visible or self._speculative).values())
+
+    def stepped(self, some: Iterable[C]) -> None:
+        """They had their turns, in this order, and go to the back. That of one who has left since
+        was its asker's, too."""
+        for one in some:
+            lines, asker = self._lines_of(one), one.claim.asker
+            if asker in lines:
+                line = lines[asker] = lines.pop(asker)
+                if one in line:
+                    line[one] = line.pop(one)
+
+    def _lines_of(self, one: C) -> dict[str, dict[C, None]]:
+        return self._speculative if one.claim.speculative else self._visible
+
+
+def rounds(lines: Iterable[Iterable[T]]) -> Iterator[T]:
+    """The first of each line, then the second of each that has one, and so on."""
+    for turn in zip_longest(*lines):
+        yield from (one for one in turn if one is not None)
+
+
+def ends(newer: Claim, older: Claim) -> bool:
+    """Whether nobody needs the older one any more. A guess about what may be asked ends no question
+    that was asked."""
+    return (
+        newer.document != ""
+        and (newer.asker, newer.document) == (older.asker, older.document)
+        and (older.speculative or not newer.speculative)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What an engine has done since it was made, and for whom it works now, by asker: `running`
+    have been stepped, `waiting` have not.
+
+    `tokens` were committed; one that was taken back and written anew counts again.
+    """
+
+    steps: int
+    boards_stepped: int
+    tokens: int
+    seconds: Sequence[float]  # what the latest steps took, the newest last
+    running: Mapping[str, int]
+    waiting: Mapping[str, int]
