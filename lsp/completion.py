@@ -4,6 +4,7 @@ when it is there. Knows nothing of how a fill is made.
 A menu gathers the entries of several servers, and some editors open it only when the slowest has
 answered. So the answer has what is known within a moment, and the fill goes on behind it: as the
 list is said to be incomplete, the editor asks again at the next key, and finds it in the memory.
+And as editors wait a little after a key before they ask, the fill is begun before they do.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import asyncio
 import logging
 import re
 import textwrap
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -30,14 +32,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PATIENCE = 0.05  # seconds that the entries of other servers may have to wait for ours
+PAUSE = 0.06  # seconds without a key: few people type as fast when they are in the middle of a word
+MOST_UNASKED = 10  # fills begun ahead in a row, without one being asked for: then it is in vain
 LONGEST_LABEL = 60  # characters
 BEHIND_OTHERS = "~infill"  # servers sort by digits, letters and names; the tilde comes after those
 WORD = re.compile(r"\w*\Z")
+TYPED = re.compile(r".|\r?\n[ \t]*")  # what one key writes, so that the cursor is behind it
 
 
 @dataclass(eq=False, slots=True)
 class _Begun:
     question: Question
+    asked: asyncio.Event  # at once where it was not begun ahead
     work: asyncio.Future[Fill | None]
     waiting: int = 0  # requests that have no answer yet
 
@@ -49,6 +55,7 @@ class Menu:
     def __init__(self, fill: Callable[[Question], Awaitable[Fill | None]]) -> None:
         self._fill = fill
         self._begun: dict[str, _Begun] = {}
+        self._unasked = MOST_UNASKED  # begun ahead since the last request; none before the first
 
     async def fill(self, question: Question, patience: float | None) -> Fill | None:
         """The fill, or None where there is none within so many seconds (None: however long).
@@ -56,9 +63,11 @@ class Menu:
         A question about the same text and place joins the fill that is being made for it. When
         nobody who waits for a fill is left because they were cancelled, it is cancelled, too.
         """
+        self._unasked = 0
         begun = self._begun.get(question.snapshot.uri)
-        if begun is None or begun.work.done() or not self.was_asked(question):
+        if begun is None or begun.work.done() or not _is_about(begun, question):
             begun = self._begin(question)
+        begun.asked.set()
         fill = await _awaited(begun, patience)
         shy = question.invoked and not begun.question.invoked
         if shy and fill is not None and fill.edit is None:
@@ -66,24 +75,39 @@ class Menu:
         return fill
 
     def was_asked(self, question: Question) -> bool:
-        """Whether the last question about the document was about this text and place."""
+        """Whether the last request for the document was about this text and place."""
         begun = self._begun.get(question.snapshot.uri)
-        return (
-            begun is not None
-            and begun.question.snapshot is question.snapshot
-            and begun.question.cursor == question.cursor
-        )
+        return begun is not None and begun.asked.is_set() and _is_about(begun, question)
+
+    def begin_ahead(self, question: Question) -> None:
+        """Begins what will probably be asked for, unless another key is pressed first."""
+        if self._unasked < MOST_UNASKED:
+            self._begin(question, asked=False)
 
     def forget(self, uri: str) -> None:
         if (begun := self._begun.pop(uri, None)) is not None:
             begun.work.cancel()
 
-    def _begin(self, question: Question) -> _Begun:
+    def _begin(self, question: Question, *, asked: bool = True) -> _Begun:
         self.forget(question.snapshot.uri)
-        begun = _Begun(question, asyncio.ensure_future(self._fill(question)))
+        event = asyncio.Event()
+        work = self._fill(question) if asked else self._after_a_pause(question, event)
+        begun = _Begun(question, event, asyncio.ensure_future(work))
         begun.work.add_done_callback(_note_failure)
         self._begun[question.snapshot.uri] = begun
         return begun
+
+    async def _after_a_pause(self, question: Question, asked: asyncio.Event) -> Fill | None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PAUSE):
+                await asked.wait()
+        self._unasked += not asked.is_set()
+        return await self._fill(question)
+
+
+def _is_about(begun: _Begun, question: Question) -> bool:
+    same_text = begun.question.snapshot is question.snapshot
+    return same_text and begun.question.cursor == question.cursor
 
 
 async def _awaited(begun: _Begun, patience: float | None) -> Fill | None:
@@ -122,6 +146,22 @@ async def in_menu(server: Server, params: types.CompletionParams) -> types.Compl
     if server.session.documents.get(snapshot.uri) is not snapshot:  # it was typed on meanwhile
         fill = None
     return listed(fill, snapshot, cursor, encoding)
+
+
+def look_ahead(server: Server, snapshot: Snapshot, changes: Sequence[convert.Change]) -> None:
+    """After a key was typed, which led to this text; any other change says nothing of a cursor."""
+    server.menu.forget(snapshot.uri)
+    if not server.offers_menu or server.session.settings.menu == "never":
+        return
+    match changes:
+        case [types.TextDocumentContentChangePartial(range=at, text=text)] if (
+            at.start == at.end and TYPED.fullmatch(text)
+        ):
+            start = snapshot.offset_at(convert.place_of(at.start, snapshot, server.encoding))
+            cursor = snapshot.place_at(start + len(text))
+            server.menu.begin_ahead(server.question(snapshot, snapshot, cursor, invoked=False))
+        case _:
+            pass
 
 
 def is_explicit(context: types.CompletionContext | None, word: str, *, again: bool) -> bool:

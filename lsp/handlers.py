@@ -247,6 +247,7 @@ def did_change(server: Server, params: types.DidChangeTextDocumentParams) -> Non
         return logger.warning("ignored a change to a document that is not open")
     changed = convert.changed(snapshot, params.content_changes, version, server.encoding)
     server.session.moved_on(changed)
+    completion.look_ahead(server, changed, params.content_changes)
 
 
 def did_close(server: Server, params: types.DidCloseTextDocumentParams) -> None:
