@@ -16,7 +16,7 @@ import httpx
 from tests.raw_client import ROOT
 from tests.servers import until
 
-TOKEN = "a token of these tests alone"
+TOKEN = "only-of-these-tests"
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,9 +163,9 @@ def trouble(status: int, sentence: str, field: str | None) -> Json:
     return {"error": {"code": status, "message": sentence, "type": kind_of(status)}}
 
 
-def health(state: str, failure: str | None) -> tuple[int, Json]:
-    """Weights that were given back while nobody asked come again with the next request."""
-    if state in ("ready", "unloaded"):
+def health(state: str, known: bool, failure: str | None) -> tuple[int, Json]:
+    """Weights that are `known` and were given back while nobody asked come again when needed."""
+    if state == "ready" or (state == "unloaded" and known):
         return 200, {"status": "ok"}
     return 503, trouble(503, failure or "Loading model", None)
 

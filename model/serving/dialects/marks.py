@@ -77,8 +77,8 @@ def between(text: str, mark: str, marks: Marks) -> str:
     """CodeLlama's is `<PRE> text before <SUF>text after <MID>`."""
     if not marks.blank:
         return text
-    text = text.removeprefix(" ") if mark == marks.prefix else text
-    return text.removesuffix(" ") if mark in (marks.prefix, marks.suffix) else text
+    text = text if mark == marks.suffix else text.removeprefix(" ")
+    return text if mark == marks.middle else text.removesuffix(" ")
 
 
 def named_off(before: str, after: str) -> tuple[str, str]:

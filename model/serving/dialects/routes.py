@@ -32,7 +32,8 @@ def routes(service: Service) -> list[BaseRoute]:
         return JSONResponse(completions.model(name(), created))
 
     async def health(request: Request) -> Response:
-        status, told = llama.health(service.weights.state, service.weights.failure)
+        weights = service.weights
+        status, told = llama.health(weights.state, weights.card is not None, weights.failure)
         return JSONResponse(told, status)
 
     async def props(request: Request) -> Response:

@@ -123,9 +123,9 @@ def kept_of(text: str, asked: Asked, *, final: bool) -> Kept:
 
 def before_stop(text: str, asked: Asked, *, final: bool) -> tuple[str, str, bool]:
     ends = asked.stops if asked.several else (*asked.stops, "\n")
-    met = [(at, -len(end), end) for end in ends if (at := text.find(end)) >= 0]
-    if met:
-        at, _, end = min(met)
+    met = [(at + len(end), at, end) for end in ends if (at := text.find(end)) >= 0]
+    if met:  # that which is complete first, as where text is written from left to right
+        _, at, end = min(met)
         return text[:at], end if end in asked.stops else "", True
     if not final:
         text = text[: len(text) - max(longest_begun(text, end) for end in (*ends, ""))]
