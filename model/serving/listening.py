@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 
 from model.canvas import ModelError
-from model.serving.runtime import fitting
+from model.serving.runtime import answers, fitting
 
 BACKLOG = 128
 SHORTEST = 16  # characters of a token
@@ -114,11 +114,11 @@ def at_address(host: str, port: int, *, token: str, tls: Tls | None) -> Listener
 
 def living(path: Path) -> int | None:
     """The process of the server that answers there, 0 where it does not say; None where none."""
+    if not answers(path):
+        return None
     try:
         with httpx.Client(transport=httpx.HTTPTransport(uds=os.fspath(path)), timeout=2) as client:
             return int(client.get("http://server/healthz").json()["pid"])
-    except httpx.ConnectError:
-        return None
     except (httpx.HTTPError, ValueError, KeyError, TypeError):  # it is there, and too busy to say
         return 0
 
