@@ -258,6 +258,19 @@ def test_further_choices_are_the_next_best_texts_and_no_more_than_there_are() ->
     assert ended == [0, 1]
 
 
+def test_the_likeliest_text_that_closes_no_bracket_too_much_is_the_answer() -> None:
+    model = Scripted("rubbish", rivals={")": 0.6, "value": 0.3, "f(": 0.1})
+    body = OPENAI | {"logprobs": 1}
+    (choice,) = answered("/v1/completions", body, model).json()["choices"]
+    assert choice["text"] == "value"
+    assert choice["logprobs"]["tokens"] == ["value"]
+    assert choice["logprobs"]["token_logprobs"] == [pytest.approx(-1.204, abs=1e-3)]
+    events = events_of(answered("/v1/completions", body | {"stream": True}, model))
+    assert events[0]["choices"][0]["text"] == "value"  # and nothing before the choice
+    body = {"prompt": "f(\n    g(1),\n    ", "suffix": "\n"}
+    assert answered("/v1/completions", body, model).json()["choices"][0]["text"] == ")"
+
+
 def test_infill_is_answered_in_llama_cpp_s_shape() -> None:
     said = answered("/infill", LLAMA).json()
     assert {name: said[name] for name in ("content", "stop", "truncated", "tokens_cached")} == {
@@ -658,6 +671,18 @@ def test_cutting_pieces_cuts_their_text(texts: list[str], start: int, more: int)
 def server() -> Iterator[Served]:
     with served() as it:
         yield it
+
+
+def test_the_official_openai_client_streams_in_parts_what_settles_in_parts() -> None:
+    script = {"text": "width * height", "steps_a_fill": 7, "seconds_a_step": 0.02}
+    with served(f"scripted:{json.dumps(script)}") as server:
+        client = openai.OpenAI(base_url=f"{server.url}/v1", api_key=TOKEN)
+        with client.completions.create(
+            model="any", prompt=BEFORE, suffix=AFTER, max_tokens=32, stream=True
+        ) as stream:
+            texts = [chunk.choices[0].text for chunk in stream]
+    assert "".join(texts) == "width * height"
+    assert len(texts) > 3
 
 
 def test_the_official_openai_client_streams_from_a_real_server(server: Served) -> None:

@@ -17,7 +17,7 @@ from model.canvas import Card, ModelError
 from model.serving import wire
 from model.serving.body import body_of
 from model.serving.dialects.asked import Amiss, Asked, Json
-from model.serving.dialects.telling import Part, parts
+from model.serving.dialects.telling import Choose, Part, chosen_here, parts
 from model.serving.service import Service, placed
 from model.serving.stream import Told
 from model.serving.wire import Refused
@@ -47,7 +47,11 @@ class Dialect:
     done: bool = True  # whether a stream says at its end that it has
 
 
-def endpoint(service: Service, dialect: Dialect) -> Callable[[Request], Awaitable[Response]]:
+def endpoint(
+    service: Service, dialect: Dialect, choose: Choose = chosen_here
+) -> Callable[[Request], Awaitable[Response]]:
+    """`choose` says which of the texts that a model weighed is the answer."""
+
     def refusal(error: Exception) -> Response:
         return refused(error, dialect)
 
@@ -59,7 +63,7 @@ def endpoint(service: Service, dialect: Dialect) -> Callable[[Request], Awaitabl
         except Refused as error:
             return refusal(error)
         kind = "text/event-stream" if asked.stream else "application/json"
-        told = lines(service, dialect, asked, asker_of(request), came)
+        told = lines(service, dialect, asked, asker_of(request), came, choose)
         return Told(told, media_type=kind, refusal=refusal)
 
     return answer
@@ -80,14 +84,14 @@ def asker_of(request: Request) -> str:
 
 
 async def lines(
-    service: Service, dialect: Dialect, asked: Asked, asker: str, came: float
+    service: Service, dialect: Dialect, asked: Asked, asker: str, came: float, choose: Choose
 ) -> AsyncGenerator[bytes, None]:
     card = await service.card() if asked.limit != 0 else None
     name = card.name if card else service.name
     made = Made(uuid4().hex, int(time()), name, asked, came)
     begun = False
     try:
-        async with aclosing(parts_of(service, asked, asker, card)) as told:
+        async with aclosing(parts_of(service, asked, asker, card, choose)) as told:
             if not asked.stream:
                 yield wire.dumped(dialect.whole(made, [part async for part in told]))
                 return
@@ -110,7 +114,7 @@ def event(said: Json) -> bytes:
 
 
 async def parts_of(
-    service: Service, asked: Asked, asker: str, card: Card | None
+    service: Service, asked: Asked, asker: str, card: Card | None, choose: Choose
 ) -> AsyncGenerator[Part, None]:
     if card is None:  # nothing is wanted: a plugin lets servers of another kind read ahead
         yield Part(ended="length")
@@ -118,7 +122,7 @@ async def parts_of(
     canvas = asked.canvas(card)
     async with (
         aclosing(service.drafts(canvas, asked.claim(asker))) as drafts,
-        aclosing(parts(drafts, asked, canvas.holes[0].limit)) as told,
+        aclosing(parts(drafts, asked, canvas.holes[0].limit, choose)) as told,
     ):
         async for part in told:
             yield with_returns(part) if asked.returns else part

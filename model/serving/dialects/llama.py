@@ -3,8 +3,8 @@ they ask to see whether it is there.
 
 `n_predict` 0, by which plugins have a prompt read ahead, is answered at once: this model reads all
 of it at each step. For the same reason timings tell no tokens of a prompt and as its time the one
-in the queue; those predicted are the pieces of the answer, each about a token. A time limit holds
-from asking, and not for a single line, which would be of no use by half.
+in the queue; those predicted are the pieces that the model has written, each about a token. A time
+limit holds from asking, and not for a single line, which would be of no use by half.
 """
 
 from __future__ import annotations

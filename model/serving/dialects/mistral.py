@@ -1,7 +1,7 @@
 """Mistral's fill in the middle, `POST /v1/fim/completions`.
 
-Its `usage`, which its own client cannot do without, counts the pieces of the answer, each about a
-token; those of the prompt are not counted and told as 0.
+Its `usage`, which its own client cannot do without, counts the pieces that the model has written,
+each about a token; those of the prompt are not counted and told as 0.
 """
 
 from __future__ import annotations

@@ -13,11 +13,12 @@ from model.serving.dialects.answering import endpoint
 from model.serving.dialects.completions import COMPLETIONS
 from model.serving.dialects.llama import LLAMA
 from model.serving.dialects.mistral import MISTRAL
+from model.serving.dialects.telling import Choose, chosen_here
 from model.serving.runtime import version
 from model.serving.service import Service
 
 
-def routes(service: Service) -> list[BaseRoute]:
+def routes(service: Service, choose: Choose = chosen_here) -> list[BaseRoute]:
     created = int(time.time())
 
     def name() -> str:
@@ -40,11 +41,11 @@ def routes(service: Service) -> list[BaseRoute]:
         return JSONResponse(llama.props(name(), version()))
 
     return [
-        Route("/v1/completions", endpoint(service, COMPLETIONS), methods=["POST"]),
+        Route("/v1/completions", endpoint(service, COMPLETIONS, choose), methods=["POST"]),
         Route("/v1/models", models),
         Route("/v1/models/{name:path}", model),
-        Route("/infill", endpoint(service, LLAMA), methods=["POST"]),
+        Route("/infill", endpoint(service, LLAMA, choose), methods=["POST"]),
         Route("/health", health),
         Route("/props", props),
-        Route("/v1/fim/completions", endpoint(service, MISTRAL), methods=["POST"]),
+        Route("/v1/fim/completions", endpoint(service, MISTRAL, choose), methods=["POST"]),
     ]

@@ -3,13 +3,14 @@ the way only what no later draft can take back. Knows no dialect.
 
 A diffusion model revises, a stream cannot. So of a draft that is not final only the pieces that
 have settled count, from the left up to the first that has not; and of those all is held back that
-may still turn out to be the beginning of a stop, or of what follows the cursor.
+may still turn out to be the beginning of a stop, or of what follows the cursor. Where a model
+weighs whole texts, too, nothing is told before the choice among them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
@@ -17,6 +18,7 @@ from model.canvas import Draft, Piece
 from model.serving.dialects.asked import Asked
 
 OVERLAP = 400  # characters; a longer repetition of what follows is met line by line
+NEAR = 4000  # characters before the cursor in which a bracket may have been opened
 CLOSERS = {")": "(", "]": "[", "}": "{"}
 CLOSING = re.compile(r"[)\]}\"'`;,:\s]+")
 WORD = re.compile(r"\w")
@@ -38,8 +40,19 @@ class Part:
     draft: Draft | None = None
 
 
+async def chosen_here(draft: Draft, asked: Asked) -> str:
+    """The likeliest of the texts that were weighed, or what was written in the end where there are
+    none: the first that closes no bracket too much."""
+    weighed = draft.rivals[0] if draft.rivals else ()
+    fitting = (rival.text for rival in weighed if not closes_too_much(rival.text, asked))
+    return next(fitting, draft.texts[0])
+
+
+Choose = Callable[[Draft, Asked], Awaitable[str]]
+
+
 async def parts(
-    drafts: AsyncIterator[Draft], asked: Asked, limit: int
+    drafts: AsyncIterator[Draft], asked: Asked, limit: int, choose: Choose = chosen_here
 ) -> AsyncGenerator[Part, None]:
     """The parts as they become certain, the last one `ended`; of a stream they add up to the text.
 
@@ -51,6 +64,8 @@ async def parts(
         last = draft
         if draft.final:
             break
+        if draft.rivals and not told:
+            continue
         pieces = tuple(takewhile(lambda piece: piece.settled, draft.holes[0]))
         kept = kept_of(joined(pieces), asked, final=False)
         if kept.sure:
@@ -59,9 +74,10 @@ async def parts(
         if asked.stream and len(kept.text) > len(told) and kept.text.startswith(told):
             yield part_of(kept, pieces, len(told), draft)
             told = kept.text
-    pieces = last.holes[0] if last is not None else ()
-    kept = kept_of(joined(pieces), asked, final=True)
-    full = last is None or not (last.final or kept.sure) or len(pieces) >= limit > 0
+    text, pieces = await chosen_of(last, asked, choose) if last is not None else ("", ())
+    kept = kept_of(text, asked, final=True)
+    written = len(last.holes[0]) if last is not None else 0
+    full = last is None or not (last.final or kept.sure) or written >= limit > 0
     if not kept.text.startswith(told):
         yield Part(at=len(told), ended="length", draft=last)
         return
@@ -69,6 +85,16 @@ async def parts(
     yield replace(part_of(kept, pieces, len(told), last), ended=ended)
     for number, text in enumerate(rivals_of(last, kept.text, asked), start=1):
         yield Part(text, choice=number, ended="stop", draft=last)
+
+
+async def chosen_of(draft: Draft, asked: Asked, choose: Choose) -> tuple[str, tuple[Piece, ...]]:
+    """What is chosen, and its pieces: a text that was weighed is one, as probable as it is; one
+    that was made of it has none."""
+    text = await choose(draft, asked) if draft.rivals else draft.texts[0]
+    if text == draft.texts[0]:
+        return text, draft.holes[0]
+    probable = {rival.text: rival.probability for rival in draft.rivals[0]}
+    return text, (Piece(text, probable[text]),) if text in probable else ()
 
 
 def part_of(kept: Kept, pieces: Sequence[Piece], start: int, draft: Draft | None) -> Part:
@@ -164,6 +190,16 @@ def without_what_follows(text: str, asked: Asked, *, final: bool) -> str:
         if text.endswith(after[:length]) and not (final and is_needed(text, length, asked)):
             return text[:-length].rstrip(blanks)
     return text
+
+
+def closes_too_much(text: str, asked: Asked) -> bool:
+    """Whether brackets are closed that nothing near has opened."""
+    near = asked.before[-NEAR:]
+    for closer, opener in CLOSERS.items():
+        depth = max(0, near.count(opener) - near.count(closer))
+        if text.count(closer) > text.count(opener) + depth:
+            return True
+    return False
 
 
 def is_needed(text: str, length: int, asked: Asked) -> bool:
