@@ -132,7 +132,7 @@ class RawClient:
 
     def when_ready(self) -> None:
         """Returns once the model is loaded."""
-        for _ in range(600):
+        for _ in range(3000):
             status = self.ask("workspace/executeCommand", {"command": "infill.status"})
             assert not status["failure"], status
             if status["ready"]:

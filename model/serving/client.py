@@ -4,6 +4,7 @@ lines over HTTP. Knows no torch and no process; `watch.py` sees to it that there
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
@@ -21,11 +22,12 @@ from model.serving.supervise import Asked, found_or_started
 from model.serving.watch import Find, Seen, Watch, told_in
 from model.serving.wire import Ask, End, Refused, ask_to, news_from
 
+REVIVAL = 60.0  # seconds, at most, for which a request waits for the next server
 SHARED = "shared"  # the setting `server`: one server for all windows, found or started
 
 
 class Broken(Exception):
-    """The connection ended before the answer did."""
+    """The answer has no end: the server died, or was told to end."""
 
 
 class Shared:
@@ -72,7 +74,17 @@ class Shared:
                         "hole: try again"
                     ) from error
             self._watch.doubt(seen.turn)
-            seen = await self._watch.usable(after=seen.turn)
+            seen = await self._revived(seen)
+
+    async def _revived(self, former: Seen) -> Seen:
+        """What came in its place. Raises `ModelError` where nothing does."""
+        try:
+            async with asyncio.timeout(REVIVAL):
+                return await self._watch.usable(after=former.turn)
+        except TimeoutError:
+            raise ModelError(
+                self.seen.failure or f"the model's server at {former.reach} ended while it filled"
+            ) from None
 
     def close(self) -> None:
         """The server sees one client less, and ends by itself once it has none."""
@@ -89,7 +101,10 @@ async def asked(reach: Reach, canvas: Canvas, claim: Claim) -> AsyncGenerator[Dr
                           headers={"Content-Type": "application/json"}) as response,
         ):  # fmt: skip
             if not response.is_success:
-                raise ModelError(refusal(reach, response.status_code, await response.aread()))
+                body = await response.aread()
+                if is_ending(told_in(body)):
+                    raise Broken
+                raise ModelError(refusal(reach, response.status_code, body))
             kept = b""
             async for chunk in response.aiter_raw():
                 *lines, kept = (kept + chunk).split(b"\n")
@@ -98,11 +113,20 @@ async def asked(reach: Reach, canvas: Canvas, claim: Claim) -> AsyncGenerator[Dr
                     if isinstance(news, End):
                         return
                     yield news
+    except ModelError as error:
+        if is_ending(str(error)):
+            raise Broken from error
+        raise
     except httpx.TransportError as error:
         raise Broken from error
     except Refused as error:
         raise ModelError(f"the server at {reach} says what is not understood: {error}") from error
     raise Broken
+
+
+def is_ending(told: str) -> bool:
+    """Whether a server says that it has been told to end, so that the next one can answer."""
+    return "server is ending" in told
 
 
 def refusal(reach: Reach, status: int, body: bytes) -> str:

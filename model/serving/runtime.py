@@ -66,11 +66,17 @@ class Place:
             return None
 
     def write_note(self, note: Note) -> None:
-        """Readable by this user alone from the first byte, and never half written."""
+        """Readable by this user alone from the first byte, and never half written. Raises `OSError`
+        where it cannot be written and windows need it, to find the server."""
         handle, new = tempfile.mkstemp(prefix=f".{self.digest}", dir=self.folder)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(asdict(note), file)
-        os.replace(new, self.note)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(asdict(note), file)
+            os.replace(new, self.note)
+        except OSError:  # a full disk
+            Path(new).unlink(missing_ok=True)
+            if note.url:
+                raise
 
     def forget(self) -> None:
         """Removes what a server leaves behind. The lock stays: one that is held must not go."""

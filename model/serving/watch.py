@@ -114,7 +114,7 @@ class Watch:
                     raise ModelError(seen.failure or "the model's server was closed")
                 if seen.usable and seen.turn > after:
                     return seen
-                if seen.state == "lost" and not self._starts and seen.failure:
+                if seen.state == "lost" and not (after or self._starts) and seen.failure:
                     raise ModelError(seen.failure)
                 self._askers.append((asyncio.get_running_loop(), event))
             await event.wait()
