@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -267,6 +268,21 @@ def test_above_its_ceiling_a_server_gives_back_its_weights_and_refuses():
         assert served.state["ceiling"] == 200_000_000
         assert "above its ceiling" in served.state["failure"]
         assert served.get("/healthz")["state"] == "failed"
+
+
+def test_fills_that_hold_more_than_the_ceiling_are_ended_and_their_memory_goes_back():
+    most = 200_000_000
+    large = asked(deadline_ms=60_000) | {"canvas": CANVAS | {"wide": ["x" * 15_000_000, ""]}}
+    with serving(LONG, "--memory", str(most / 1e9)) as served, ThreadPoolExecutor(20) as clients:
+        process = psutil.Process(served.process.pid)
+        assert process.memory_info().rss < most
+        fills = [clients.submit(served.post, "/v1/fill", large) for _ in range(20)]
+        until(lambda: served.state["over"], "memory above the ceiling")
+        assert served.post("/v1/fill", WHOLE).status_code == 503
+        for fill in fills:
+            assert "ceiling of 0.2 GB" in fill.result().text.splitlines()[-1]
+        until(lambda: process.memory_info().rss < most, "memory to go back")
+        until(lambda: not served.state["over"], "its notice")
 
 
 def test_no_more_memory_is_said_to_be_free_than_the_ceiling_leaves():

@@ -85,11 +85,6 @@ def test_a_body_without_end_is_refused_while_it_comes(served: Served):
     assert served.state["rss"] < before + 100e6
 
 
-def test_a_hole_without_limit_gets_the_models(served: Served):
-    whole = canvas(holes=[{"start": 0, "end": 0, "limit": 10**12}])
-    assert served.fill(whole)[-1]["end"]["reason"] == "final"
-
-
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [("GET", "/v1/fill", 405), ("DELETE", "/v1/card", 405), ("GET", "/../../etc/passwd", 404),

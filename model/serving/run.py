@@ -11,7 +11,7 @@ import os
 import ssl
 import sys
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -61,19 +61,17 @@ def serve(serving: Serving, load: Load = load) -> int:
     """Serves until nobody needs it, or it is told to end; returns the exit status. Raises
     `ModelError` where it cannot listen."""
     os.umask(0o077)  # the log, the note and the socket are this user's alone
-    listener = listener_of(serving)
-    log_to(serving.log_file or log_beside(listener), serving.log_level)
     service = service_of(serving, load)
-    try:
-        noted = note_of(serving, listener)
+    with ExitStack() as left:
+        listener = listener_of(serving)
+        left.callback(listener.close)
+        log_to(serving.log_file or log_beside(listener), serving.log_level)
+        left.callback(note_of(serving, listener))
         server = Server(config_of(serving, service, listener), service, listener, patience(serving))
         with suppress(OSError):
             print(f"infill-lsp: {serving.model} on {listener.url} (pid {os.getpid()})",
                   file=sys.stderr, flush=True)  # fmt: skip
         asyncio.run(server.serve(sockets=[listener.socket]))
-    finally:
-        listener.close()
-    noted()
     if service.weights.busy:  # in a load, which nothing but time ends
         logging.shutdown()
         os._exit(0)

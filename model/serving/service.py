@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from model.canvas import Canvas, Card, Claim, Draft, ModelError
 from model.fallback import Loaded
+from model.hub import gb
 from model.load import Progress
 from model.serving.ceiling import give_back, resident
 from model.serving.metrics import Metrics
@@ -141,22 +142,22 @@ class Service:
         """Raises `Refused` where there is no model."""
         return self.weights.card or (await self.weights.denoiser()).card
 
-    def check_room(self) -> None:
-        """Raises `Refused` where a fill could not be taken now."""
+    def check_room(self, *, speculative: bool = False) -> None:
+        """Raises `Refused` where a fill could not be taken now. For what nobody waits for, half of
+        the places are enough."""
         if self.ending:
             raise Refused(503, "this server is ending: ask again, another one will answer", retry=1)
         if self.over:
             most = self.limits.memory
-            raise Refused(503, f"this server is at its ceiling of {most} bytes of memory", retry=2)
-        if len(self.visits) >= self.limits.queue:
-            raise Refused(
-                429, f"{self.limits.queue} fills are in work or waiting, and no more are taken",
-                retry=1,
-            )  # fmt: skip
+            told = f"this server holds more memory than its ceiling of {gb(most or 0)}"
+            raise Refused(503, told, retry=2)
+        inside = len(self.in_hand)
+        if inside >= (max(self.limits.queue // 2, 1) if speculative else self.limits.queue):
+            raise Refused(429, f"{inside} fills are in work or waiting: no more are taken", retry=1)
 
     def visit(self, claim: Claim) -> Visit:
         """A fill's place, given free by `drafts`. Raises `Refused`."""
-        self.check_room()
+        self.check_room(speculative=claim.speculative)
         visit = Visit(claim)
         for other in self.visits:
             if claim.document and same(other.claim, claim):
@@ -184,11 +185,11 @@ class Service:
             visit.over("cancelled")
             if late:
                 late.cancel()
-            work.cancel()
-            await asyncio.wait([work])
             self.visits.pop(visit, None)
             self.used = self.asked = monotonic()
             self.metrics.fill(visit.reason, visit.ms / 1000)
+            work.cancel()
+            await asyncio.wait([work])
 
     async def _work(self, visit: Visit, canvas: Canvas) -> None:
         """Takes the drafts of the denoiser, whether or not someone reads them."""
@@ -263,12 +264,17 @@ class Service:
             self.silences[reason] += 1
 
     @property
+    def in_hand(self) -> list[Visit]:
+        """Those that still work or wait, not those whose last lines are only being read."""
+        return [visit for visit in self.visits if not visit.reason]
+
+    @property
     def running(self) -> int:
-        return sum(visit.steps > 0 for visit in self.visits)
+        return sum(visit.steps > 0 for visit in self.in_hand)
 
     @property
     def queued(self) -> int:
-        return len(self.visits) - self.running
+        return len(self.in_hand) - self.running
 
     @property
     def counted(self) -> tuple[int, int, int]:
@@ -284,7 +290,7 @@ class Service:
         weights, now = self.weights, monotonic()
         steps, boards = weights.counts
         recent = [count for when, count in self._settled if now - when <= RECENT]
-        waiting = Counter(visit.claim.asker for visit in self.visits)
+        waiting = Counter(visit.claim.asker for visit in self.in_hand)
         return {
             "model": self.name,
             "card": card_of(weights.card) if weights.card else None,
@@ -354,7 +360,7 @@ class Service:
             self._above_since = None
             return
         since = self._above_since = self._above_since or monotonic()
-        told = f"the model's server holds {self.rss} bytes, above its ceiling of {most}"
+        told = f"the model's server holds {gb(self.rss)} of memory, above its ceiling of {gb(most)}"
         if self.visits and monotonic() - since > PATIENCE:
             for visit in list(self.visits):
                 visit.over("failed", ModelError(told))

@@ -1,0 +1,205 @@
+"""Who waits for a model hears how it went: the service behind the endpoints, with loads that take
+their time."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterator
+
+import pytest
+
+from model import Canvas, Draft, Hole, ModelError
+from model.canvas import Claim
+from model.fallback import Loaded
+from model.load import Progress
+from model.scripted import Scripted
+from model.serving import weights as its
+from model.serving.service import Limits, Service, Visit
+from model.serving.wire import Refused
+
+CANVAS = Canvas(("x = ", "\n"), (Hole(4, 4),))
+
+
+class Gate:
+    """A load that waits until it may go on."""
+
+    def __init__(self, *outcomes: Loaded) -> None:
+        self.outcomes = list(outcomes)
+        self.opened = threading.Event()
+        self.begun = 0
+
+    def __call__(self, tell: Progress) -> Loaded:
+        self.begun += 1
+        tell("reading", 0.5)
+        self.opened.wait(30)
+        return self.outcomes.pop(0)
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    gate = Gate(Loaded(Scripted("abc")))
+    yield gate
+    gate.opened.set()
+
+
+async def all_of(
+    service: Service, claim: Claim = Claim(), visit: Visit | None = None
+) -> list[Draft]:
+    return [draft async for draft in service.drafts(CANVAS, claim, visit)]
+
+
+async def until(true: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not true():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_fill_waits_for_the_load_and_all_share_one(gate: Gate):
+    service = Service(gate)
+    service.start()
+    fills = [asyncio.ensure_future(all_of(service)) for _ in range(5)]
+    await until(lambda: service.weights.what == "reading")
+    assert service.weights.told() == {"state": "loading", "what": "reading", "share": 0.5}
+    assert (service.queued, service.running) == (5, 0)
+    gate.opened.set()
+    assert [(await fill)[-1].texts for fill in fills] == [("abc",)] * 5
+    assert gate.begun == service.weights.loads == 1
+    assert service.visits == {}
+    await service.close()
+
+
+async def test_a_deadline_holds_while_the_model_is_loaded(gate: Gate):
+    service = Service(gate)
+    claim = Claim(deadline_ms=50)
+    visit = service.visit(claim)
+    assert await all_of(service, claim, visit) == []
+    assert (visit.end.reason, visit.end.steps) == ("deadline", 0)
+    assert service.weights.state == "loading"  # for the next
+    await service.close()
+
+
+async def test_a_newer_canvas_ends_one_that_waits_for_the_load(gate: Gate):
+    service = Service(gate)
+    claim = Claim("me", "document")
+    older = service.visit(claim)
+    fill = asyncio.ensure_future(all_of(service, claim, older))
+    await until(lambda: gate.begun)
+    newer = asyncio.ensure_future(all_of(service, claim))
+    assert await fill == []
+    assert older.end.reason == "superseded"
+    gate.opened.set()
+    assert (await newer)[-1].final
+    await service.close()
+
+
+async def test_who_leaves_during_a_load_leaves_it_to_the_others(gate: Gate):
+    service = Service(gate)
+    fill = asyncio.ensure_future(all_of(service))
+    await until(lambda: gate.begun)
+    fill.cancel()
+    await asyncio.wait([fill])
+    assert service.queued == 0
+    gate.opened.set()
+    assert (await service.card()).name == "scripted"
+    await service.close()
+
+
+async def test_what_failed_to_load_is_told_and_tried_again_later(monkeypatch: pytest.MonkeyPatch):
+    gate = Gate(Loaded(None, "no such file"), Loaded(Scripted("abc")))
+    gate.opened.set()
+    service = Service(gate)
+    for _ in range(3):  # once is enough
+        with pytest.raises(Refused, match="no such file") as refused:
+            await all_of(service)
+        assert refused.value.status == 503
+        assert refused.value.retry
+    assert gate.begun == 1
+    assert service.weights.told() == {"state": "failed", "failure": "no such file"}
+    monkeypatch.setattr(its, "monotonic", lambda: float("inf"))
+    assert (await all_of(service))[-1].final
+    await service.close()
+
+
+async def test_a_load_that_raises_is_told():
+    def load(tell: Progress) -> Loaded:
+        raise RuntimeError("a fault")
+
+    service = Service(load)
+    with pytest.raises(Refused, match="RuntimeError"):
+        await all_of(service)
+    await service.close()
+
+
+async def test_a_speculative_fill_leaves_places_for_those_who_wait(gate: Gate):
+    service = Service(gate, limits=Limits(queue=4))
+    fills = [asyncio.ensure_future(all_of(service, Claim(speculative=True))) for _ in range(2)]
+    await until(lambda: service.queued == 2)
+    with pytest.raises(Refused) as refused:
+        service.visit(Claim(speculative=True))
+    assert refused.value.status == 429
+    fills += [asyncio.ensure_future(all_of(service)) for _ in range(2)]
+    await until(lambda: service.queued == 4)
+    with pytest.raises(Refused):
+        service.visit(Claim())
+    gate.opened.set()
+    await asyncio.gather(*fills)
+    await service.close()
+
+
+async def test_no_hole_may_grow_further_than_the_models_own():
+    scripted = Scripted("abc")
+    service = Service(lambda tell: Loaded(scripted))
+    canvas = Canvas(("", "", ""), (Hole(0, 0, limit=10**12), Hole(0, 0, limit=3)))
+    async for _ in service.drafts(canvas):
+        pass
+    limits = [hole.limit for hole in scripted.seen[0].holes]
+    assert limits == [scripted.card.hole_limit, 3]
+    await service.close()
+
+
+class Broken(Scripted):
+    async def denoise(self, canvas: Canvas, claim: Claim = Claim()) -> AsyncGenerator[Draft, None]:
+        async for draft in super().denoise(canvas, claim):
+            yield draft
+            raise ValueError(f"cannot read {canvas.texts}")
+
+
+async def test_a_fault_is_told_without_the_code_that_it_names(caplog: pytest.LogCaptureFixture):
+    service = Service(lambda tell: Loaded(Broken("abc")))
+    with pytest.raises(ModelError, match="ValueError") as raised:
+        await all_of(service)
+    assert "x = " not in str(raised.value) + caplog.text
+    assert "ValueError" in caplog.text
+    await service.close()
+
+
+async def test_the_weights_are_closed_once_and_their_counts_stay():
+    first, second = Scripted("abc"), Scripted("abc")
+    gate = Gate(Loaded(first), Loaded(second))
+    gate.opened.set()
+    service = Service(gate)
+    await all_of(service)
+    steps = service.weights.counts[0]
+    assert steps == first.steps > 0
+    await service.weights.unload()
+    assert service.weights.told()["state"] == "unloaded"
+    assert service.weights.counts[0] == steps
+    await all_of(service)
+    assert service.weights.counts[0] == steps + second.steps
+    await service.close()
+
+
+async def test_after_its_end_a_service_loads_nothing(gate: Gate):
+    service = Service(gate)
+    service.start()
+    fill = asyncio.ensure_future(all_of(service))
+    await until(lambda: gate.begun)
+    await service.close()
+    with pytest.raises(ModelError, match="ending"):
+        await fill
+    with pytest.raises(Refused, match="ending"):
+        service.visit(Claim())
+    gate.opened.set()
+    await until(lambda: not service.weights.busy)
+    assert service.weights.loads == 0
