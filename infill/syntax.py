@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import threading
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -311,14 +312,28 @@ def _literals(name: str) -> frozenset[str]:
     return frozenset(it for it in told if it and not re.search(r"\w_|_\w|\s", it))
 
 
+class _Chunk(threading.local):
+    """What the parser is given to read, one piece after the other, in one buffer a thread:
+    tree-sitter 0.26 never lets go of what it was given, and would keep every text ever parsed."""
+
+    def __init__(self) -> None:
+        self.given = bytearray()
+
+
+_chunk = _Chunk()
+
+
 def _parse(text: str, name: str, old: tree_sitter.Tree | None = None) -> Tree | None:
     language = language_named(name)
     assert language is not None
     source, end = _bytes_of(text), time.monotonic() + PATIENCE
     parser = tree_sitter.Parser(_grammar(name))
 
-    def read(byte: int, _: object) -> bytes:
-        return source[byte : byte + CHUNK]
+    given = _chunk.given
+
+    def read(byte: int, _: object) -> bytearray:
+        given[:] = source[byte : byte + CHUNK]
+        return given
 
     def stops(byte: int, broken: bool) -> bool:
         return time.monotonic() > end
@@ -330,6 +345,8 @@ def _parse(text: str, name: str, old: tree_sitter.Tree | None = None) -> Tree | 
             tree = parser.parse(read, old, progress_callback=stops)
     except ValueError:  # tree-sitter's way to say that it was stopped
         return None
+    finally:
+        given.clear()
     return Tree(text, name, language, tree)
 
 

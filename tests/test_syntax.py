@@ -6,6 +6,7 @@ import subprocess
 import sys
 from itertools import pairwise
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -156,3 +157,12 @@ def test_a_text_of_ascii_has_the_errors_it_has_beside_other_characters(
     """ASCII takes a shorter way from bytes to code points; it must lead to the same place."""
     plain = "".join(char if char.isascii() else "?" for char in text) + "\n# "
     assert errors_in(plain + "xy", language) == errors_in(plain + "é𝒳", language)
+
+
+def test_a_text_that_was_parsed_is_let_go() -> None:
+    """py-tree-sitter keeps for good each object that it was given to read from."""
+    process = psutil.Process()
+    before = process.memory_info().rss
+    for number in range(1000):
+        parse(f"# {number} {'a' * 100_000}\n", "python")
+    assert process.memory_info().rss - before < 30_000_000  # of 100 MB that were parsed
