@@ -15,6 +15,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from infill.between import chosen_between
 from model.canvas import Canvas, Draft, Hole, ModelError, Piece
 from model.fallback import Loaded
 from model.load import load
@@ -22,7 +23,7 @@ from model.scripted import Scripted
 from model.serving.app import Guard, app_of
 from model.serving.dialects.asked import Asked, head, tail
 from model.serving.dialects.marks import spelt
-from model.serving.dialects.telling import Part, cut, joined, kept_of, parts
+from model.serving.dialects.telling import Choose, Part, chosen_here, cut, joined, kept_of, parts
 from model.serving.service import Limits, Service
 from tests.served import TOKEN, Served, served
 
@@ -41,13 +42,14 @@ def answered(
     *,
     limits: Limits | None = None,
     method: str = "POST",
+    choose: Choose = chosen_here,
 ) -> httpx.Response:
     """What the app answers, with `model` behind it."""
     model = model or Scripted("width * height")
 
     async def asked() -> httpx.Response:
         service = Service(lambda _: Loaded(model), limits=limits or Limits(), name="scripted")
-        transport = httpx.ASGITransport(app_of(service, guard=Guard(TOKEN)))
+        transport = httpx.ASGITransport(app_of(service, guard=Guard(TOKEN), choose=choose))
         service.start()
         try:
             async with httpx.AsyncClient(transport=transport, base_url="http://it") as client:
@@ -269,6 +271,29 @@ def test_the_likeliest_text_that_closes_no_bracket_too_much_is_the_answer() -> N
     assert events[0]["choices"][0]["text"] == "value"  # and nothing before the choice
     body = {"prompt": "f(\n    g(1),\n    ", "suffix": "\n"}
     assert answered("/v1/completions", body, model).json()["choices"][0]["text"] == ")"
+
+
+@pytest.mark.parametrize("route", ASKS)
+def test_where_the_texts_can_be_read_as_code_the_best_of_them_is_the_answer(route: str) -> None:
+    model = Scripted("rubbish", rivals={"width +": 0.6, "nothing": 0.3, "width * height": 0.1},
+                     languages=frozenset({"python"}))  # fmt: skip
+    response = answered(route, ASKS[route], model, choose=chosen_between)
+    assert "width * height" in response.text  # the others do not parse, or are not known here
+    assert "rubbish" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("before", "written", "after", "told"),
+    [
+        ("print(", "value)", ")\n", "value"),
+        ("def f():\n    ", "    return 1", "\n", "return 1"),
+        ("x = ", ")", "\n", ""),  # nothing of it may stand there
+    ],
+)
+def test_what_was_written_alone_is_tidied(before: str, written: str, after: str, told: str) -> None:
+    canvas = Asked(before, after).canvas(Scripted("").card)
+    draft = Draft(1, ((Piece(written, 0.9),),), True)
+    assert asyncio.run(chosen_between(draft, canvas, Scripted("").card)) == told
 
 
 def test_infill_is_answered_in_llama_cpp_s_shape() -> None:

@@ -27,6 +27,7 @@ from model.canvas import ModelError
 from model.serving import wire
 from model.serving.body import body_of
 from model.serving.dialects import routes as dialects
+from model.serving.dialects.telling import Choose, chosen_here
 from model.serving.runtime import version
 from model.serving.service import Service, placed
 from model.serving.stream import Told
@@ -47,8 +48,9 @@ class Guard:
     token: str = ""
 
 
-def app_of(service: Service, *, guard: Guard = Guard()) -> Starlette:
-    """The app; its lifespan starts and closes the service."""
+def app_of(service: Service, *, guard: Guard = Guard(), choose: Choose = chosen_here) -> Starlette:
+    """The app; its lifespan starts and closes the service. `choose` says which of the texts that
+    were weighed plugins of others are answered with."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
@@ -59,7 +61,7 @@ def app_of(service: Service, *, guard: Guard = Guard()) -> Starlette:
             await service.close()
 
     return Starlette(
-        routes=routes(service),
+        routes=[*routes(service), *dialects.routes(service, choose)],
         middleware=[Middleware(Guarded, guard=guard, service=service)],
         exception_handlers={HTTPException: strange},
         lifespan=lifespan,
@@ -108,7 +110,6 @@ def routes(service: Service) -> list[BaseRoute]:
         Route("/v1/told", told, methods=["POST"]),
         Route("/healthz", health),
         Route("/metrics", metrics),
-        *dialects.routes(service),
     ]
 
 

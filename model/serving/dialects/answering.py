@@ -13,7 +13,7 @@ from uuid import uuid4
 from starlette.requests import Request
 from starlette.responses import Response
 
-from model.canvas import Card, ModelError
+from model.canvas import Card, Draft, ModelError
 from model.serving import wire
 from model.serving.body import body_of
 from model.serving.dialects.asked import Amiss, Asked, Json
@@ -120,9 +120,13 @@ async def parts_of(
         yield Part(ended="length")
         return
     canvas = asked.canvas(card)
+
+    def chosen(draft: Draft) -> Awaitable[str]:
+        return choose(draft, canvas, card)
+
     async with (
         aclosing(service.drafts(canvas, asked.claim(asker))) as drafts,
-        aclosing(parts(drafts, asked, canvas.holes[0].limit, choose)) as told,
+        aclosing(parts(drafts, asked, canvas.holes[0].limit, chosen)) as told,
     ):
         async for part in told:
             yield with_returns(part) if asked.returns else part

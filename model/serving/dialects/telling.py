@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
-from model.canvas import Draft, Piece
+from model.canvas import Canvas, Card, Draft, Piece
 from model.serving.dialects.asked import Asked
 
 OVERLAP = 400  # characters; a longer repetition of what follows is met line by line
@@ -40,19 +40,22 @@ class Part:
     draft: Draft | None = None
 
 
-async def chosen_here(draft: Draft, asked: Asked) -> str:
-    """The likeliest of the texts that were weighed, or what was written in the end where there are
-    none: the first that closes no bracket too much."""
+# Which of the texts that a model of that card weighed for the canvas's one hole is the answer.
+Choose = Callable[[Draft, Canvas, Card], Awaitable[str]]
+
+
+async def chosen_here(draft: Draft, canvas: Canvas, card: Card) -> str:
+    """The likeliest that closes no bracket too much; what was written in the end if none does."""
     weighed = draft.rivals[0] if draft.rivals else ()
-    fitting = (rival.text for rival in weighed if not closes_too_much(rival.text, asked))
+    fitting = (it.text for it in weighed if not closes_too_much(it.text, canvas.wide[0]))
     return next(fitting, draft.texts[0])
 
 
-Choose = Callable[[Draft, Asked], Awaitable[str]]
-
-
 async def parts(
-    drafts: AsyncIterator[Draft], asked: Asked, limit: int, choose: Choose = chosen_here
+    drafts: AsyncIterator[Draft],
+    asked: Asked,
+    limit: int,
+    choose: Callable[[Draft], Awaitable[str]] | None = None,
 ) -> AsyncGenerator[Part, None]:
     """The parts as they become certain, the last one `ended`; of a stream they add up to the text.
 
@@ -74,7 +77,9 @@ async def parts(
         if asked.stream and len(kept.text) > len(told) and kept.text.startswith(told):
             yield part_of(kept, pieces, len(told), draft)
             told = kept.text
-    text, pieces = await chosen_of(last, asked, choose) if last is not None else ("", ())
+    if told or (asked.stream and not (last and last.rivals)):
+        choose = None  # of what was written some has been told, or might have been
+    text, pieces = await chosen_of(last, choose) if last is not None else ("", ())
     kept = kept_of(text, asked, final=True)
     written = len(last.holes[0]) if last is not None else 0
     full = last is None or not (last.final or kept.sure) or written >= limit > 0
@@ -87,13 +92,16 @@ async def parts(
         yield Part(text, choice=number, ended="stop", draft=last)
 
 
-async def chosen_of(draft: Draft, asked: Asked, choose: Choose) -> tuple[str, tuple[Piece, ...]]:
+async def chosen_of(
+    draft: Draft, choose: Callable[[Draft], Awaitable[str]] | None
+) -> tuple[str, tuple[Piece, ...]]:
     """What is chosen, and its pieces: a text that was weighed is one, as probable as it is; one
     that was made of it has none."""
-    text = await choose(draft, asked) if draft.rivals else draft.texts[0]
+    text = await choose(draft) if choose else draft.texts[0]
     if text == draft.texts[0]:
         return text, draft.holes[0]
-    probable = {rival.text: rival.probability for rival in draft.rivals[0]}
+    weighed = draft.rivals[0] if draft.rivals else ()
+    probable = {rival.text: rival.probability for rival in weighed}
     return text, (Piece(text, probable[text]),) if text in probable else ()
 
 
@@ -192,9 +200,9 @@ def without_what_follows(text: str, asked: Asked, *, final: bool) -> str:
     return text
 
 
-def closes_too_much(text: str, asked: Asked) -> bool:
+def closes_too_much(text: str, before: str) -> bool:
     """Whether brackets are closed that nothing near has opened."""
-    near = asked.before[-NEAR:]
+    near = before[-NEAR:]
     for closer, opener in CLOSERS.items():
         depth = max(0, near.count(opener) - near.count(closer))
         if text.count(closer) > text.count(opener) + depth:
