@@ -5,7 +5,8 @@
 imported, these three names are tied to the folder that this file lies in, whatever `sys.path`
 says. This file knows nothing else: what the program does begins in `lsp/command.py`.
 
-Where no console script is installed, `python -I -m infill_lsp` is the same program.
+Where no console script is installed, `python -I -m infill_lsp` is the same program. On a cluster
+`serve run infill_lsp:ray_application` is its server.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
+from typing import Any
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 OURS = frozenset({"lsp", "infill", "model"})
@@ -38,13 +40,27 @@ class OwnPackages:
         return found
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The console script: the exit status of the verb that the arguments name."""
+def tie() -> None:
+    """From here on the three names are ours, in this process."""
     if OwnPackages not in sys.meta_path:
         sys.meta_path.insert(0, OwnPackages)
-    from lsp.command import run  # only now: from here on the names are ours
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The console script: the exit status of the verb that the arguments name."""
+    tie()
+    from lsp.command import run  # only now
 
     return run(sys.argv[1:] if arguments is None else arguments)
+
+
+def ray_application(arguments: dict[str, Any]) -> Any:
+    """For Ray Serve, which calls it with `args` of its configuration, or NAME=VALUE of `serve run`:
+    the application. What may be told it is `Replicas` of `model/serving/ray_app.py`."""
+    tie()
+    from model.serving.ray_app import application, replicas_from
+
+    return application(replicas_from(arguments))
 
 
 if __name__ == "__main__":

@@ -133,6 +133,11 @@ def add_serve(verbs: Verbs) -> None:
         "--queue", type=at_least_one, metavar="N", default=64,
         help="so many fills at once, in work or waiting (default: %(default)s)",
     )  # fmt: skip
+    verb.add_argument("--ray", action="store_true", help="serve with replicas, by Ray Serve")
+    verb.add_argument(
+        "--replicas", type=least_and_most, metavar="N[-M]",
+        help="with --ray: so many, or as many as the queue asks for (default: one for each GPU)",
+    )  # fmt: skip
     with_model(verb)
     verb.set_defaults(verb=serve_model)
 
@@ -258,31 +263,37 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def serve_model(options: argparse.Namespace) -> int:
-    wanted = ("starlette", "uvicorn", "prometheus_client")
+    extra = "ray" if options.ray else "local"
+    wanted = ("starlette", "uvicorn", "prometheus_client", *(["ray"] if options.ray else []))
     missing = [name for name in wanted if not importable(name)]
     if missing:
         return complain(
             f"serving needs {', '.join(missing)}, which is not installed: "
-            "pip install 'infill-lsp[local]'",
+            f"pip install 'infill-lsp[{extra}]'",
             FAILED,
         )
     if bool(options.tls_cert) < bool(options.tls_key):
         raise InputError("--tls-key needs --tls-cert")
+    if options.replicas and not options.ray:
+        raise InputError("--replicas needs --ray")
     if options.log_file:
         check_appendable(options.log_file)
     from model.serving.run import Limits, Serving, Tls, serve
 
-    return serve(
-        Serving(
-            options.model, options.model_keys, options.seed,
-            socket=options.socket, listen=options.listen,
-            tls=Tls(options.tls_cert, options.tls_key) if options.tls_cert else None,
-            token_env=options.token_env,
-            unload_after=options.unload_after, exit_after=options.exit_after,
-            limits=Limits(queue=options.queue, memory=round(options.memory * 1e9) or None),
-            log_file=options.log_file, log_level=options.log_level,
-        )
+    serving = Serving(
+        options.model, options.model_keys, options.seed,
+        socket=options.socket, listen=options.listen,
+        tls=Tls(options.tls_cert, options.tls_key) if options.tls_cert else None,
+        token_env=options.token_env,
+        unload_after=options.unload_after, exit_after=options.exit_after,
+        limits=Limits(queue=options.queue, memory=round(options.memory * 1e9) or None),
+        log_file=options.log_file, log_level=options.log_level,
     )  # fmt: skip
+    if not options.ray:
+        return serve(serving)
+    from model.serving.ray_run import serve as serve_by_ray
+
+    return serve_by_ray(serving, *options.replicas or (None, None))
 
 
 def fill(options: argparse.Namespace) -> int:
@@ -429,6 +440,14 @@ def at_least_one(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
+
+
+def least_and_most(text: str) -> tuple[int, int]:
+    least, _, most = text.partition("-")
+    bounds = at_least_one(least), at_least_one(most or least)
+    if bounds[0] > bounds[1]:
+        raise argparse.ArgumentTypeError(f"{text!r}: the first number is above the second")
+    return bounds
 
 
 def seconds(text: str) -> float:

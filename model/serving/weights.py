@@ -57,6 +57,14 @@ class Weights:
         return self._loading is not None
 
     @property
+    def trouble(self) -> str | None:
+        """Why it is not the model that was asked for that fills here; None where it is."""
+        thread = getattr(self._denoiser, "thread", None)
+        if thread is not None and not thread.is_alive():
+            return "the thread that steps the model has ended"
+        return self.failure
+
+    @property
     def counts(self) -> tuple[int, int]:
         """Steps since the start, and the boards in them, as far as the engine counts."""
         steps, boards = self.before
