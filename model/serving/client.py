@@ -17,9 +17,9 @@ import httpx
 from model.canvas import Canvas, Card, Claim, Draft, ModelError
 from model.fallback import Loaded
 from model.load import Progress
-from model.serving.reach import CONNECT, Absent, Hung, Reach, checked, reach_from
+from model.serving.reach import CONNECT, SESSION, Absent, Hung, Reach, checked, reach_from
 from model.serving.supervise import Asked, found_or_started
-from model.serving.watch import Find, Seen, Watch, told_in
+from model.serving.watch import Find, Seen, Watch, loaded, told_in
 from model.serving.wire import Ask, End, Refused, ask_to, news_from
 
 REVIVAL = 60.0  # seconds, at most, for which a request waits for the next server
@@ -98,11 +98,12 @@ async def asked(reach: Reach, canvas: Canvas, claim: Claim) -> AsyncGenerator[Dr
         async with (
             reach.async_client(httpx.Timeout(None, connect=CONNECT)) as client,
             client.stream("POST", "/v1/fill", content=ask_to(Ask(canvas, claim)),
-                          headers={"Content-Type": "application/json"}) as response,
+                          headers={"Content-Type": "application/json", SESSION: claim.asker},
+                          ) as response,
         ):  # fmt: skip
             if not response.is_success:
                 body = await response.aread()
-                if is_ending(told_in(body)):
+                if is_ending(told_in(body)) or is_a_proxys(response.status_code, body):
                     raise Broken
                 raise ModelError(refusal(reach, response.status_code, body))
             kept = b""
@@ -127,6 +128,12 @@ async def asked(reach: Reach, canvas: Canvas, claim: Claim) -> AsyncGenerator[Dr
 def is_ending(told: str) -> bool:
     """Whether a server says that it has been told to end, so that the next one can answer."""
     return "server is ending" in told
+
+
+def is_a_proxys(status: int, body: bytes) -> bool:
+    """Whether what answers is not the server, which gives reasons, but a proxy whose server died
+    before its first draft."""
+    return status >= 500 and loaded(body) is None
 
 
 def refusal(reach: Reach, status: int, body: bytes) -> str:

@@ -20,6 +20,7 @@ from model.serving.runtime import answers
 from model.serving.wire import PROTOCOL
 
 TOKEN = "INFILL_TOKEN"  # the environment variable with the token of a server that was named
+SESSION = "X-Session-Id"  # a header: Ray sends all requests with the same one to the same replica
 CONNECT = 2.0  # seconds; it is this machine, or a team's
 HEALTH = 5.0  # seconds that a server may take to say that it is well
 

@@ -20,7 +20,7 @@ from typing import Any, cast
 import httpx
 
 from model.canvas import Card, ModelError
-from model.serving.reach import CONNECT, Reach
+from model.serving.reach import CONNECT, SESSION, Reach
 from model.serving.runtime import answers
 from model.serving.supervise import Unwanted
 from model.serving.wire import Refused, card_from
@@ -151,7 +151,9 @@ class Watch:
             failure = None
             try:
                 reach, pid = self._find(self._over.is_set)
-                self._follow(reach, pid, was_replaced=former not in (0, pid))
+                # One of several that share an address is not the next of another.
+                was_replaced = self._starts and former not in (0, pid)
+                self._follow(reach, pid, was_replaced=was_replaced)
                 former = pid
             except Unwanted:
                 return
@@ -191,7 +193,11 @@ class Watch:
             with (
                 reach.client(httpx.Timeout(QUIET, connect=CONNECT)) as client,
                 client.stream(
-                    "GET", "/v1/watch", params=self._params, extensions={"trace": self._traced}
+                    "GET",
+                    "/v1/watch",
+                    params=self._params,
+                    headers={SESSION: self._params["asker"]},
+                    extensions={"trace": self._traced},
                 ) as response,
             ):
                 if not response.is_success:
