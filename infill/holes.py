@@ -14,7 +14,7 @@ from enum import Enum
 from infill.callables import callables_in, calls_in, means, without_namesakes
 from infill.docstring import TOLD, Room, missing_docstrings
 from infill.document import Document
-from infill.due import indentation_at
+from infill.due import Place, indentation_at, place_at, text_round
 from infill.edit import Edit, line_end_of
 from infill.hole import BLOCK_LIMIT, LINE_LIMIT, MARKER
 from infill.syntax import Tree, parse
@@ -22,6 +22,8 @@ from infill.unwritten import Unwritten, unwritten_in
 from model.canvas import Hole
 
 _MACRO = re.compile(r"\b(?:todo|unimplemented)\s*!\s*(?:\([^()]*\)|\[[^\[\]]*\]|\{[^{}]*\})")
+
+_QUOTE = re.compile(r"\"\"\"|'''|[\"'`]")
 
 
 class Kind(Enum):
@@ -61,7 +63,7 @@ def gaps_in(document: Document) -> tuple[Gap, ...]:
     """In file order, none over another. What a file means to leave empty is none."""
     tree = parse(document.text, document.language)
     is_stub_file = document.path is not None and document.path.suffix == ".pyi"
-    gaps = [_marker(document.text, match) for match in re.finditer(MARKER, document.text)]
+    gaps = [_marker(document.text, tree, it) for it in re.finditer(MARKER, document.text)]
     if tree is not None and not is_stub_file:
         end = line_end_of(document.text)
         bodies = [_body(tree, each) for each in unwritten_in(tree, end)]
@@ -101,8 +103,19 @@ def docstring_gap(room: Room) -> Gap:
     return Gap(room.at, room.at, Kind.DOCSTRING, "", False, room.lead, room.tail, room.ends)
 
 
-def _marker(text: str, match: re.Match[str]) -> Gap:
-    return _over(text, match.start(), match.end(), Kind.MARKER)
+def _marker(text: str, tree: Tree | None, match: re.Match[str]) -> Gap:
+    gap = _over(text, match.start(), match.end(), Kind.MARKER)
+    if tree is None or place_at(tree, match.start()) is not Place.STRING:
+        return gap
+    return replace(gap, ends=_quote_round(tree, match.start()))
+
+
+def _quote_round(tree: Tree, offset: int) -> str:
+    """What would end the string round the offset; it may well be one that nothing ends."""
+    string = text_round(tree, offset)
+    line = max(tree.text.rfind("\n", 0, offset), tree.text.rfind("\r", 0, offset)) + 1
+    opened_by = _QUOTE.search(tree.text, string[0] if string else line)
+    return opened_by[0] if opened_by and opened_by.end() <= offset else ""
 
 
 def _over(text: str, start: int, end: int, kind: Kind) -> Gap:

@@ -117,12 +117,12 @@ def _touched(document: Document, gaps: Sequence[Gap], start: int, end: int) -> S
 
 
 def _due_at(document: Document, start: int, end: int, settings: Settings) -> Sequence[Gap]:
-    """Where the syntax asks for text at the cursor, or behind it where the line then ends: an
-    editor's cursor may stand on the last character."""
+    """Where the syntax asks for text at the cursor, or behind it where the line then ends: in
+    blanks nobody means the place between two, and a cursor may stand on the last character."""
     line_end = _line_of(document.text, end)[1]
     places = [start, end] if end - start <= 1 else []
     if not document.text[start:line_end].strip():
-        places.append(line_end)
+        places.insert(0, line_end)
     for place in dict.fromkeys(places):
         hole = hole_at(document, place, settings)
         if isinstance(hole, Hole):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -180,13 +181,16 @@ def scripted_from(name: str) -> Scripted:
 
     For authors of editor clients and for tests: a server that answers without any network. The
     JSON's keys are `text`, `seconds_a_step`, `confidence`, `steps_a_fill`, `error` and `rivals`,
-    of which each text has its probability: `{"text": "a", "rivals": {"a": 0.6, "b": 0.3}}`.
+    of which each text has its probability: `{"text": "a", "rivals": {"a": 0.6, "b": 0.3}}`. A list
+    of texts has one for each hole of a canvas, from its beginning again where they run out.
     """
     script = name.removeprefix("scripted:")
     if not script.startswith("{"):
         return Scripted(script)
     try:
         options = json.loads(script)
-        return Scripted(options.pop("text", ""), **options)
+        told: str | list[str] = options.pop("text", "")
+        texts = told if isinstance(told, list) else [told]
+        return Scripted(lambda it: tuple(islice(cycle(texts), len(it.holes))), **options)
     except (ValueError, TypeError, AttributeError) as error:
         raise ModelError(f"cannot read the script of {name!r}: {error}") from error
