@@ -29,7 +29,7 @@ from infill.idiom import tokens_of
 from infill.mend import broken_at, mend
 from infill.settings import Settings
 from infill.strict import stops_at
-from infill.syntax import errors_in, language_of
+from infill.syntax import errors_in
 from infill.terminal import percentile
 from model.canvas import Denoiser
 from model.cores import spread
@@ -39,7 +39,9 @@ from model.load import load
 # Python ones.
 SHIPPED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "python": (("anyio", "packaging", "h11"), ("click", "markdown_it", "attr")),
-    "javascript": (("vscode-languageclient", "vscode-jsonrpc", "semver"), ("azure-devops-node-api", "yaml")),
+    "javascript": (
+        ("vscode-languageclient", "vscode-jsonrpc", "semver"), ("azure-devops-node-api", "yaml"),
+    ),
     "typescript": (("@azure/msal-browser",), ("@azure/msal-common", "@azure/msal-node")),
     "c": (("include/python",), ("numpy",)),
     "cpp": (("torch/include/c10",), ("torch/include/ATen/core",)),
@@ -59,7 +61,7 @@ LINES = 20, 400
 A_FILE = 3  # cases at most
 SEED, TUNING_SEED = 20261125, 7
 STRAY = "()[]{}:;,.'\"=+-*/<>!&|#@\\x1 "  # characters that are put in
-PATIENCE_MS = 5000
+PATIENCE_MS = 15_000  # on a busy machine
 KINDS = ("character out", "character in", "token out", "token in")
 
 
@@ -122,9 +124,9 @@ def files_of(language: str, packages: Sequence[str], more: Path | None) -> list[
                     text = path.read_text("utf-8")
                 except (OSError, UnicodeDecodeError):
                     continue
-                if LINES[0] <= text.count("\n") <= LINES[1] and text not in found:
-                    if sound(text, language):
-                        found[text] = package
+                fits = LINES[0] <= text.count("\n") <= LINES[1]
+                if fits and text not in found and sound(text, language):
+                    found[text] = package
     return [(package, text) for text, package in found.items()]
 
 
@@ -264,9 +266,7 @@ def show(it: Mend) -> None:
     """What stood there, what was broken and what came of it."""
     lines = [text.split("\n") for text in (it.case.whole, it.case.broken, it.text)]
     row = it.case.broken.count("\n", 0, it.case.at)
-    print(
-        f"--- {it.language} {it.kind} found {it.found} parses {it.parses} {it.score:.2f} {it.ms:.0f} ms"
-    )
+    print(f"--- {it.language}, {it.kind}: parses {it.parses}, {it.score:.2f}, {it.ms:.0f} ms")
     for name, some in zip(("was", "broken", "mended"), lines, strict=True):
         changed = [i for i, (a, b) in enumerate(zip(some, lines[1], strict=False)) if a != b][:2]
         for i in sorted({row, *changed}):

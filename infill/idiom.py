@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
@@ -21,6 +22,7 @@ ORDER = 4  # tokens in a row that are counted
 KINDS = 300  # of tokens that there might be: what was never seen has its share of one
 KNOWN, NEVER = 0.8, 1.1  # share of names seen before; nats a character of those that were not
 LONGEST = 8  # characters that count of a new name
+QUOTED = ("#", "/", '"', "'", "`")  # first characters of comments and strings
 LINE, BLANKS = "\n", " $"
 
 
@@ -40,27 +42,47 @@ class Idiom:
 
     def __init__(self, text: str, language: str) -> None:
         self.language = language
-        tokens = tokens_of(text, language)
-        self.words = Counter(token.text for token in tokens if token.kind.strip() == "w")
-        self.total = sum(self.words.values())
-        self.kinds = Counter(token.kind for token in tokens)
+        self.words: Counter[str] = Counter()
+        self.kinds: Counter[str] = Counter()
         self.following: defaultdict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
         self.sizes: Counter[tuple[str, ...]] = Counter()
-        kinds = [LINE] * (ORDER - 1) + [token.kind for token in tokens]
-        for at in range(ORDER - 1, len(kinds)):
+        self.sorts: Counter[tuple[str, ...]] = Counter()  # how many kinds have followed
+        self.total = 0
+        self.costs: dict[tuple[str, ...], float] = {}  # of those asked for already
+        self.count(tokens_of(text, language), [LINE] * (ORDER - 1), 1)
+
+    @contextmanager
+    def without(
+        self, tokens: Sequence[Token], before: Sequence[str]
+    ) -> Generator[None, None, None]:
+        """As if these had never stood there: what is broken is no example of how to write."""
+        self.count(tokens, before, -1)
+        yield
+        self.count(tokens, before, 1)
+
+    def count(self, tokens: Sequence[Token], before: Sequence[str], by: int) -> None:
+        self.costs.clear()
+        kinds = [*before[1 - ORDER :], *(token.kind for token in tokens)]
+        for at, token in enumerate(tokens, len(kinds) - len(tokens)):
             for size in range(ORDER):
                 history = tuple(kinds[at - size : at])
-                self.following[history][kinds[at]] += 1
-                self.sizes[history] += 1
+                known = self.following[history]
+                known[token.kind] += by
+                self.sizes[history] += by
+                if known[token.kind] == max(by, 0):  # the first of them came, or the last went
+                    self.sorts[history] += by
+            self.kinds[token.kind] += by
+            if token.kind.strip() == "w":
+                self.words[token.text] += by
+                self.total += by
 
-    def cost(self, tokens: Sequence[Token], before: Sequence[str]) -> float:
-        """In nats, of tokens that follow tokens of the kinds `before`."""
-        kinds = [*before[-(ORDER - 1) :], *(token.kind for token in tokens)]
-        cost, first = 0.0, len(kinds) - len(tokens)
-        for at, token in enumerate(tokens, first):
-            cost -= math.log(self.share(tuple(kinds[max(0, at - ORDER + 1) : at]), token.kind))
-            cost += self.spelling(token)
-        return cost
+    def cost(self, token: Token, before: tuple[str, ...]) -> float:
+        """In nats, of a token behind tokens of the kinds `before`, ORDER - 1 at most."""
+        key = (*before, token.kind)
+        cost = self.costs.get(key)
+        if cost is None:
+            cost = self.costs[key] = -math.log(self.share(before, token.kind))
+        return cost + self.spelling(token)
 
     def share(self, history: tuple[str, ...], kind: str) -> float:
         """Of a kind after others, Witten and Bell's estimate."""
@@ -69,8 +91,13 @@ class Idiom:
             known = self.following.get(history[len(history) - size :])
             if known is None:
                 break
-            total, kinds = self.sizes[history[len(history) - size :]], len(known)
-            shares = (known.get(kind, 0) + kinds * shares) / (total + kinds)
+            # A row read by itself may have other tokens than in the whole text: then some are
+            # taken away that were never counted.
+            total = max(0, self.sizes[history[len(history) - size :]])
+            sorts = max(0, self.sorts[history[len(history) - size :]])
+            if not total or not sorts:
+                break
+            shares = (max(0, known[kind]) + sorts * shares) / (total + sorts)
         return shares
 
     def spelling(self, token: Token) -> float:
@@ -78,45 +105,57 @@ class Idiom:
         sort = token.kind.strip()
         if sort == "0":
             return 0.5 * len(token.text)
+        if sort in QUOTED:  # about what its words would cost as code
+            return 1.0 * len(token.text)
         if sort != "w":
             return 0.0
-        new = math.exp(-NEVER * min(len(token.text), LONGEST))
-        seen = self.words.get(token.text, 0) / (self.total or 1)
-        return -math.log(KNOWN * seen + (1 - KNOWN) * new)
+        cost = self.costs.get((token.text,))
+        if cost is None:
+            new = math.exp(-NEVER * min(len(token.text), LONGEST))
+            seen = max(0, self.words[token.text]) / max(1, self.total)
+            cost = self.costs[(token.text,)] = -math.log(KNOWN * seen + (1 - KNOWN) * new)
+        return cost
 
 
 def tokens_of(text: str, language: str, indent: int = 0) -> list[Token]:
     """The tokens of whole lines; `indent` is how deep the line above them stands."""
-    found: list[Token] = []
+    return list(told(text, language, indent))
+
+
+def told(
+    text: str, language: str, indent: int = 0, start: int = 0, *, fresh: bool = True
+) -> Iterator[Token]:
+    """The same, one after the other, from `start` on; not `fresh`: that is within a line."""
     words = _words(language)
-    blanks, fresh = 0, True
-    for match in _pattern(language).finditer(text):
-        sort, told = match.lastgroup, match[0]
+    blanks = 0
+    for match in _pattern(language).finditer(text, start):
+        sort = match.lastgroup
         if sort == "blanks":
-            blanks = len(told.expandtabs(4))
+            blanks = len(match[0].expandtabs(4))
             continue
         if sort == "line":
             if blanks:
-                found.append(Token(BLANKS, told, match.start() - blanks, match.start()))
+                yield Token(BLANKS, match[0], match.start(), match.start())
             fresh, blanks = True, 0
             continue
+        at = match.start()
         if fresh:
             change = "+" if blanks > indent else "-" if blanks < indent else ""
-            found.append(Token(LINE + change, "", match.start(), match.start()))
+            change += "?" if blanks % 2 else ""  # nobody indents by one space
+            yield Token(LINE + change, "", at, at)
             indent, fresh, blanks = blanks, False, 0
-        space = " " * min(blanks, 1 if sort == "comment" else 2)
-        found.append(Token(space + _kind(sort, told, words), told, *match.span()))
+        space = "  "[: min(blanks, 1 if sort == "comment" else 2)]
+        yield Token(space + _kind(sort, match[0], words), match[0], at, match.end())
         blanks = 0
     if blanks:
-        found.append(Token(BLANKS, "", len(text), len(text)))
-    return found
+        yield Token(BLANKS, "", len(text), len(text))
 
 
 def _kind(sort: str | None, told: str, words: frozenset[str]) -> str:
     if sort == "word":
         return told if told in words else "w"
     if sort in ("string", "comment"):
-        return told[0]
+        return told[0] if told[0] in QUOTED else "#"
     return "0" if sort == "number" else told
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -32,6 +33,7 @@ NEAR = 400  # characters from the cursor: an error further away is somebody else
 STRICTLY = 60_000  # characters: Python's own parser takes some 30 ms for them
 SEARCH = 0.6  # of the time there is: for changes that need no model
 ENOUGH = 24  # changes that parse; the right one is seldom further down
+SURE = 1.0  # nats: what costs less is looked for no further away
 HARDLY = 9.0  # nats behind the best: not worth another parse
 DEPTH, REFUSED = 3.0, 20.0  # nats for a bracket that is not as deep as its match, for Python's no
 ERRORS = 4  # of the file's that are looked round
@@ -143,18 +145,23 @@ def search(document: Document, tree: Tree, damage: Damage, until: float) -> list
     close = sorted(errors, key=lambda it: max(it[0] - damage.end, damage.start - it[1], 0))
     whole: list[Splice] = []
     better: list[tuple[int, Splice]] = []
-    for splice in splices_near(document.text, document.language, close[:ERRORS]):
-        if time.monotonic() > until or len(whole) >= ENOUGH:
+    for splices in splices_near(document.text, document.language, close[:ERRORS]):
+        best = min((it.cost for it in whole), default=math.inf)
+        if best < SURE or time.monotonic() > until:
             break
-        if whole and splice.cost > whole[0].cost + HARDLY + DEPTH:
-            break
-        edited = tree.edited(splice.start, splice.end, splice.text)
-        if edited is None:
-            continue
-        if not edited.broken:
-            whole.append(_judged(splice, edited.text, document.language))
-        elif len(edited.errors) < len(tree.errors) and len(better) < ENOUGH:
-            better.append((len(edited.errors), splice))
+        enough = len(whole) + ENOUGH
+        for splice in splices:
+            hopeless = splice.cost > best + HARDLY
+            if time.monotonic() > until or len(whole) >= enough or hopeless:
+                break
+            edited = tree.edited(splice.start, splice.end, splice.text)
+            if edited is None:
+                continue
+            if not edited.broken:
+                whole.append(_judged(splice, document.text, edited.text, document.language))
+                best = min(best, whole[-1].cost)
+            elif len(edited.errors) < len(tree.errors) and len(better) < ENOUGH:
+                better.append((len(edited.errors), splice))
     if not tree.errors:  # it is Python that refuses the file, and has to take it
         whole = [it for it in whole if it.cost < REFUSED]
     if whole:
@@ -163,12 +170,18 @@ def search(document: Document, tree: Tree, damage: Damage, until: float) -> list
     return sorted((it for count, it in better if count == fewest), key=lambda it: it.cost)
 
 
-def _judged(splice: Splice, text: str, language: str) -> Splice:
-    cost = splice.cost + DEPTH * misplaced(text, language)
-    strictly = language == "python" and len(text) <= STRICTLY
-    if strictly and stops_at(text) is not None:
+def _judged(splice: Splice, text: str, edited: str, language: str) -> Splice:
+    """At its cost once the file parses with it."""
+    cost = splice.cost
+    if BRACKET.search(splice.text + text[splice.start : splice.end]):
+        cost += DEPTH * misplaced(edited, language)
+    strictly = language == "python" and len(edited) <= STRICTLY
+    if strictly and stops_at(edited) is not None:
         cost += REFUSED
     return replace(splice, cost=cost)
+
+
+BRACKET = re.compile(r"[()\[\]{}\"'`]")
 
 
 async def _written(
@@ -203,7 +216,8 @@ async def _written(
         if edited is None or len(edited.errors) >= max(1, len(tree.errors)):
             continue
         cost = splice.cost - math.log(max(probability, 1e-9))
-        judged = _judged(replace(splice, text=shown, cost=cost), edited.text, document.language)
+        mended = replace(splice, text=shown, cost=cost)
+        judged = _judged(mended, document.text, edited.text, document.language)
         found.append(judged)
     return found
 

@@ -7,6 +7,7 @@ Knows texts and tokens; whether one parses is for others to say.
 
 from __future__ import annotations
 
+import math
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -16,19 +17,20 @@ from itertools import pairwise
 
 from infill.brackets import CLOSERS
 from infill.edit import Span
-from infill.idiom import BLANKS, Idiom, Token, tokens_of
+from infill.idiom import BLANKS, LINE, ORDER, Idiom, Token, tokens_of, told
 from infill.syntax import literals_of
 
 PLACEHOLDER = "x"  # stands for a name, or for all that a model may write there
 BASIC = ("(", ")", "[", "]", "{", "}", ",", ":", ";", ".", "=", '"', "'")
-USUAL = 24  # tokens that the file uses most are tried in each gap, beside the basic ones
+USUAL = 40  # tokens that the file uses most are tried in each gap, beside the basic ones
 ROUND = 8  # rows above and below an error that are looked at
 ODD_ROWS = 24  # rows that look odd, anywhere
 LONG_ROW = 400  # characters: a longer row is not code that anyone wrote by hand
 # What it costs, in nats, that a mistake is of this sort or stands there: tuned on files that no
 # measurement is made on.
 FAR, A_ROW, PER_ODD = 1.0, 0.25, 1.0
-SORTS = {"out": 0.5, "char": 0.5, "in": 0.0, "spelt": 0.5, "joined": 0.0, "split": 0.0, "hole": 1.5}
+A_SIGN = 3.5  # any of some thirty
+SORTS = {"out": 0.5, "char": 3.5, "in": 0.0, "spelt": 1.5, "joined": 1.0, "split": 1.0, "hole": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +59,27 @@ class Row:
     number: int
 
 
-def splices_near(text: str, language: str, errors: Sequence[Span]) -> list[Splice]:
-    """All that are worth trying, likeliest first."""
+def splices_near(text: str, language: str, errors: Sequence[Span]) -> Iterator[list[Splice]]:
+    """All that are worth trying: those of the likeliest rows first, and of these the likeliest
+    first."""
     idiom = Idiom(text, language)
-    rows = rows_near(text, language, errors)
-    found: dict[tuple[int, int, str], Splice] = {}
-    for row in rows:
-        site = Site(text, row, idiom)
-        for splice in site.splices():
-            key = splice.start, splice.end, splice.text
-            if key not in found or found[key].cost > splice.cost:
-                found[key] = splice
-    return sorted(found.values(), key=lambda it: it.cost)
+    tried: set[tuple[int, int, str]] = set()
+    for rows in rows_near(text, language, errors):
+        found: list[Splice] = []
+        for row in rows:
+            site = Site(text, row, idiom)
+            with idiom.without(site.tokens, site.before):
+                for splice in site.splices():
+                    key = splice.start, splice.end, splice.text
+                    if key not in tried:
+                        tried.add(key)
+                        found.append(splice)
+        yield sorted(found, key=lambda it: it.cost)
 
 
-def rows_near(text: str, language: str, errors: Sequence[Span]) -> list[Row]:
-    """Those round the errors, and those where brackets, quotes or spaces look odd."""
+def rows_near(text: str, language: str, errors: Sequence[Span]) -> Iterator[list[Row]]:
+    """Those of the errors and next to them; those where brackets, quotes or spaces look odd; and
+    the others near."""
     starts = [0, *(m.end() for m in re.finditer(r"\r\n|\r|\n", text))]
     ends = [*(m.start() for m in re.finditer(r"\r\n|\r|\n", text)), len(text)]
     costs: dict[int, float] = {}
@@ -88,35 +95,41 @@ def rows_near(text: str, language: str, errors: Sequence[Span]) -> list[Row]:
                 suspect(row + away, 0.0 if away == 0 else FAR + A_ROW * abs(away))
     for row in odd_rows(text, language, starts, ends)[:ODD_ROWS]:
         suspect(row, PER_ODD)
-    rows = [Row(starts[row], ends[row], cost, row) for row, cost in costs.items()]
-    return sorted(rows, key=lambda it: it.cost)
+    rows = sorted((Row(starts[n], ends[n], costs[n], n) for n in costs), key=lambda it: it.cost)
+    for near, far in pairwise((-1.0, PER_ODD, FAR + A_ROW, FAR + 3 * A_ROW, math.inf)):
+        if some := [row for row in rows if near < row.cost <= far]:
+            yield some
 
 
 def odd_rows(text: str, language: str, starts: Sequence[int], ends: Sequence[int]) -> list[int]:
     """Rows with a quote that stands alone, a bracket without its match, or strange spaces."""
     odd: list[int] = []
     stack: list[tuple[str, int]] = []
+    closed: list[int] = []  # rows of brackets that closed one of another row, and of those
     for row, (start, end) in enumerate(zip(starts, ends, strict=True)):
         line = text[start:end]
         strange = any(line.count(quote) % 2 for quote in "\"'`")
-        strange |= (
-            language == "python" and re.search(r'(?<!")""(?!")|(?<!\')\'\'(?!\')', line) is not None
-        )
-        strange |= line.endswith((" ", "\t")) or re.search(r"\S {2,}[^\s#/]", line) is not None
+        strange |= language == "python" and HALF_QUOTE.search(line) is not None
+        strange |= line.endswith((" ", "\t")) or WIDE.search(line) is not None
         for token in tokens_of(line, language):
             sign = token.kind.strip()
-            if sign in ("(", "[", "{"):
+            if sign in CLOSERS.values():
                 stack.append((sign, row))
             elif sign in CLOSERS:
-                if stack and stack[-1][0] == CLOSERS[sign]:
-                    stack.pop()
-                else:
+                opener, opened = stack.pop() if stack else ("", row)
+                if opener != CLOSERS[sign]:
                     strange = True
-                    if stack:
-                        odd.append(stack[-1][1])
+                    odd += [opened, *closed[-6:]]
+                    closed.clear()
+                elif opened != row:
+                    closed += [opened, row]
         if strange:
             odd.append(row)
-    return [row for _, row in stack] + odd
+    return list(dict.fromkeys([*(row for _, row in stack), *odd]))
+
+
+HALF_QUOTE = re.compile(r"(?<!\")\"\"(?!\")|(?<!')''(?!')")
+WIDE = re.compile(r"\S {2,}[^\s#/]")
 
 
 @dataclass(frozen=True)
@@ -128,14 +141,22 @@ class Site:
     idiom: Idiom
 
     def splices(self) -> Iterator[Splice]:
-        row, tokens = self.row, [it for it in self.tokens if it.text]
+        row = self.row
+        tokens = [it for it in self.tokens if it.text and it.end <= len(self.line)]
         for start, end, text, sort in (
             *self.taken_out(tokens), *self.put_in(tokens), *self.respelt(tokens),
         ):  # fmt: skip
-            cost = self.cost(start, end, text) + SORTS[sort]
+            cost = self.change(start, end, text) + SORTS[sort]
+            if sort == "out":  # then somebody has put just this in
+                cost += next((self.stray(it) for it in tokens if it.start == start), 0.0)
             if sort == "hole":  # any name would do
                 cost -= self.idiom.spelling(Token("w", PLACEHOLDER, 0, 1))
-            yield Splice(row.start + start, row.start + end, text, cost - self.now + row.cost, sort)
+            yield Splice(row.start + start, row.start + end, text, cost + row.cost, sort)
+
+    def stray(self, token: Token) -> float:
+        """What it costs that just this has got there by mistake."""
+        cost = self.idiom.cost(token, ())
+        return min(cost, A_SIGN) if len(token.text) == 1 else cost
 
     @property
     def line(self) -> str:
@@ -143,7 +164,25 @@ class Site:
 
     @cached_property
     def tokens(self) -> list[Token]:
-        return tokens_of(self.line, self.idiom.language, self.indent)
+        """Of the row, and the first few of what follows."""
+        found = tokens_of(self.line + self.below, self.idiom.language, self.indent)
+        end = len(self.line)
+        behind = next((i for i, it in enumerate(found) if it.start > end), len(found))
+        return found[: behind + ORDER - 1]
+
+    @cached_property
+    def costs(self) -> list[float]:
+        """Of the tokens as they are."""
+        kinds = [*self.before, *(token.kind for token in self.tokens)]
+        first = len(self.before)
+        return [
+            self.idiom.cost(token, tuple(kinds[i + first - ORDER + 1 : i + first]))
+            for i, token in enumerate(self.tokens)
+        ]
+
+    @cached_property
+    def places(self) -> dict[tuple[int, str], int]:
+        return {(token.start, token.kind): i for i, token in enumerate(self.tokens)}
 
     @cached_property
     def above(self) -> str:
@@ -158,24 +197,41 @@ class Site:
 
     @cached_property
     def before(self) -> list[str]:
-        return [token.kind for token in tokens_of(self.above, self.idiom.language)]
+        """The kinds of the tokens above, as many as count."""
+        kinds = [token.kind for token in tokens_of(self.above, self.idiom.language)]
+        return [*[LINE] * (ORDER - 1), *kinds][1 - ORDER :]
 
     @cached_property
     def indent(self) -> int:
         blanks = self.above[: len(self.above) - len(self.above.lstrip(" \t"))]
         return len(blanks.expandtabs(4))
 
-    @cached_property
-    def now(self) -> float:
-        return self.cost(0, 0, "")
-
-    def cost(self, start: int, end: int, text: str) -> float:
-        """Of the row and the beginning of what follows, with the change in it."""
-        line = self.line[:start] + text + self.line[end:]
-        tokens = tokens_of(line + self.below, self.idiom.language, self.indent)
-        length = len(line)
-        behind = next((i for i, it in enumerate(tokens) if it.start > length), len(tokens))
-        return self.idiom.cost(tokens[: behind + 3], self.before)
+    def change(self, start: int, end: int, text: str) -> float:
+        """What the row costs more with the change in it; less than nothing where it is better."""
+        old = self.tokens
+        first = next((i for i, token in enumerate(old) if token.end >= start), len(old))
+        while first and old[first - 1].kind.startswith(LINE):
+            first -= 1
+        at = old[first - 1].end if first else 0
+        line, behind = self.line, start + len(text)
+        moved = len(text) - (end - start)
+        kinds = [*self.before, *(token.kind for token in old[:first])][1 - ORDER :]
+        cost, same, beyond, last = 0.0, 0, 0, len(old)
+        for token in told(
+            line[:start] + text + line[end:] + self.below, self.idiom.language, self.indent, at,
+            fresh=not first,
+        ):  # fmt: skip
+            beyond += token.start > len(line) + moved
+            place = self.places.get((token.start - moved, token.kind))
+            same = same + 1 if place is not None and token.start >= behind else 0
+            if place is not None and same == ORDER:  # from here on all costs what it did
+                last = place
+                break
+            if beyond == ORDER:
+                break
+            cost += self.idiom.cost(token, tuple(kinds))
+            kinds = [*kinds[1:], token.kind]
+        return cost - sum(self.costs[first:last])
 
     def taken_out(self, tokens: Sequence[Token]) -> Iterator[tuple[int, int, str, str]]:
         line = self.line
@@ -206,7 +262,8 @@ class Site:
         """Offsets in the row where a token may have been: at both ends of each, and between two
         spaces."""
         line = self.line
-        found = {len(line), len(line.rstrip()), len(line) - len(line.lstrip())}
+        blanks = len(line) - len(line.lstrip())
+        found = {len(line), len(line.rstrip()), blanks, max(0, blanks - 1)}
         for token in tokens:
             found |= {token.start, token.end}
         found |= {m.start() + 1 for m in re.finditer(r"(?<=\S)  (?=\S)", line)}
@@ -224,8 +281,14 @@ class Site:
                 parts = token.text[:at], token.text[at:]
                 if any(part in known for part in parts):
                     yield token.start + at, token.start + at, " ", "split"
+                    for sign, _ in self.alphabet:
+                        if not sign.isalpha():
+                            yield token.start + at, token.start + at, sign, "in"
             for word in near(token.text, known):
                 yield token.start, token.end, word, "spelt"
+            for sign in self.signs:
+                if len(sign) == len(token.text) + 1 and sign.endswith(token.text):
+                    yield token.start, token.start, sign[0], "in"
         for first, second in pairwise(tokens):
             gap = line[first.end : second.start]
             if gap and not gap.strip() and first.text + second.text in known | self.signs:
