@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,7 @@ pytestmark = [pytest.mark.editor, pytest.mark.skipif(bool(WHY_NOT), reason=WHY_N
 
 FILE = "def area(width, height):\n    \n\n\nprint(area(3, 4))\n"
 ANSWER = "width * height"
+ADDRESS = "http://127.0.0.1:8012"  # the README's
 
 # The plugin's ghost text: that behind the cursor, and without what it tells of the timing.
 READ_HINT = """
@@ -70,13 +72,12 @@ def scripted() -> Iterator[Served]:
 
 
 def set_up(server: Served) -> str:
-    """What its users write. Its older versions know one endpoint, newer ones one for each use."""
-    config = {
-        "endpoint": f"{server.url}/infill", "endpoint_fim": f"{server.url}/infill",
-        "api_key": TOKEN, "ring_update_ms": 100,
-    }  # fmt: skip
-    return f"""
-    vim.g.llama_config = vim.json.decode({json.dumps(json.dumps(config))})
+    """What editors/README.md tells its users to write, and that it sends more often."""
+    readme = (ROOT / "editors/README.md").read_text(encoding="utf-8")
+    _, found = re.findall(r"```lua\n(.*?)```", readme, re.DOTALL)
+    assert ADDRESS in found
+    return f"""{found.replace(ADDRESS, server.url)}
+    vim.g.llama_config = vim.tbl_extend('force', vim.g.llama_config, {{ ring_update_ms = 100 }})
     vim.opt.runtimepath:append({json.dumps(FOLDER)})
     vim.o.columns = 160
     """
@@ -85,7 +86,8 @@ def set_up(server: Served) -> str:
 def editing(server: Served, home: Path, text: str = FILE) -> Neovim:
     file = home / "area.py"
     file.write_text(text, encoding="utf-8")
-    return Neovim(find_neovim(ROOT), home, init=set_up(server), file=file)
+    env = {"INFILL_TOKEN": TOKEN}
+    return Neovim(find_neovim(ROOT), home, init=set_up(server), file=file, env=env)
 
 
 def hint(neovim: Neovim) -> str:
