@@ -31,6 +31,9 @@ from infill.syntax import parse
 from infill.terminal import console, loaded, print_json
 from model import ModelError, auto, hub
 from model.load import ELSEWHERE, card_of, folder_of
+from model.serving.reach import Absent, Hung, checked, reach_from
+from model.serving.runtime import absolute, place_for
+from model.serving.supervise import adopted
 
 NO_WEIGHTS = ("scripted:", ELSEWHERE)  # what begins so has none here, and needs no torch
 LOCAL = "pip install 'infill-lsp[local]'"
@@ -78,6 +81,7 @@ def checks_of(settings: Settings, stderr: Console) -> Iterator[Check]:
     yield grammars()
     yield private_files(settings)
     yield from networks()
+    yield shared_server(settings)
     model = model_named(settings.model, settings.model_keys)
     yield model
     yield a_fill(settings, stderr) if model.ok else Check("a fill", False, "needs the model")
@@ -159,6 +163,29 @@ def networks() -> Iterator[Check]:
     none = "no network but the bundled one; `infill-lsp models list` shows what there is"
     yield Check("on disk", None, ", ".join(here) or none)
     yield Check("auto", None, auto.choose_here().sentence)
+
+
+def shared_server(settings: Settings) -> Check:
+    """Whether windows can share a server, and the one that runs; none is started for it."""
+    if settings.model.startswith(NO_WEIGHTS) or settings.server == "inside":
+        return Check("server", None, "none: fills are made in the window's own process")
+    try:
+        if settings.server != "shared":
+            reach = reach_from(settings.server)
+            health = checked(reach)
+            found = f"process {health.pid} at {reach}, infill-lsp {health.version}"
+            return Check("server", True, found)
+        place = place_for(settings.model, settings.model_keys, settings.seed)
+        running = adopted(place, absolute(settings.model))
+    except ModelError as error:
+        return Check("server", False, str(error))
+    except Absent:
+        return Check("server", False, f"nothing listens at {settings.server}", "is it running?")
+    except Hung:
+        return Check("server", False, "one listens and says nothing", "the next window replaces it")
+    if running is None:
+        return Check("server", True, f"none runs; a window will start it, in {place.folder}")
+    return Check("server", True, f"process {running[1]} at {running[0]}, log in {place.log}")
 
 
 def model_named(name: str, keys: Mapping[str, Any]) -> Check:

@@ -22,6 +22,8 @@ from typing import Any
 import psutil
 import pytest
 
+from infill import doctor
+from infill.settings import Settings
 from model import ModelError
 from model.canvas import Canvas, Hole
 from model.serving import supervise, watch
@@ -199,6 +201,25 @@ def test_of_a_model_that_cannot_be_loaded_the_window_is_told_and_the_bundled_one
         assert said.endswith(". Until then the bundled model fills the holes.")
         assert fill_in(window)
         assert len(servers(folder)) == 1
+
+
+def test_doctor_says_which_server_there_is(scripted: Served, folder: Path) -> None:
+    def told(server: str) -> tuple[bool | None, str]:
+        check = doctor.shared_server(Settings(server=server))
+        return check.ok, check.found
+
+    assert told("shared") == (True, f"none runs; a window will start it, in {folder}")
+    assert told("inside")[0] is None
+    ok, found = told(scripted.address)
+    assert (ok, found.split(",")[0]) == (
+        True, f"process {scripted.get('/healthz')['pid']} at {scripted.address}",
+    )  # fmt: skip
+    scripted.kill()
+    assert told(scripted.address) == (False, f"nothing listens at {scripted.address}")
+    folder.chmod(0o755)
+    ok, found = told("shared")
+    assert (ok, "open to other users" in found) == (False, True)
+    folder.chmod(0o700)
 
 
 # What keeps a server from being used, asked within this process.
