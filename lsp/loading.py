@@ -124,7 +124,7 @@ class Resident:
 
     @property
     def ready(self) -> bool:
-        return self.denoiser is not None and (self.server is None or self.server.usable)
+        return self.denoiser is not None and (self.server is None or self.server.ready)
 
     def leave_server(self) -> bool:
         """Stops being a client of a server, which then may end; whether it was one."""

@@ -241,7 +241,7 @@ def test_what_is_not_installed_is_named_before_anything_is_started(
     denoiser, failure = connect()
     assert denoiser is None
     assert failure == (
-        "the model's server needs not_to_be_had, which is not installed: "
+        "the model's server needs not_to_be_had, not installed here: "
         "pip install 'infill-lsp[local]'"
     )
     assert servers(folder) == []

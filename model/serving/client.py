@@ -53,7 +53,7 @@ class Shared:
     async def denoise(self, canvas: Canvas, claim: Claim = Claim()) -> AsyncGenerator[Draft, None]:
         claim = replace(claim, asker=claim.asker or self.asker)
         until = monotonic() + claim.deadline_ms / 1000
-        seen = await self._watch.usable()
+        seen = await self._watch.asked()
         for is_last in (False, True):
             if claim.deadline_ms:
                 left = max(1.0, (until - monotonic()) * 1000)
@@ -80,7 +80,7 @@ class Shared:
         """What came in its place. Raises `ModelError` where nothing does."""
         try:
             async with asyncio.timeout(REVIVAL):
-                return await self._watch.usable(after=former.turn)
+                return await self._watch.asked(after=former.turn)
         except TimeoutError:
             raise ModelError(
                 self.seen.failure or f"the model's server at {former.reach} ended while it filled"
@@ -169,7 +169,7 @@ def connected(
 
     def settled(seen: Seen) -> bool:
         """One of ours that was lost while it loaded is started again; a named one is waited for."""
-        return seen.usable or seen.over or seen.state == "failed" or is_away(seen)
+        return seen.ready or seen.over or seen.state == "failed" or is_away(seen)
 
     def is_away(seen: Seen) -> bool:
         return seen.state == "lost" and not starts
@@ -177,9 +177,9 @@ def connected(
     for seen in watch.wait(settled, still):
         if seen.state == "loading":
             on_progress(seen.what, seen.share)
-    if seen.usable and seen.choice and starts:
+    if seen.ready and seen.choice and starts:
         on_choice(seen.choice)
-    if seen.usable or is_away(seen):
+    if seen.ready or is_away(seen):
         return Loaded(Shared(watch, asker), seen.failure)
     watch.close()
     return Loaded(None, seen.failure or "the model's server could not load it")

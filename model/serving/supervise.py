@@ -108,7 +108,7 @@ def started(place: Place, asked: Asked, unwanted: Callable[[], bool]) -> tuple[R
     """Starts a server and waits until it listens. To be called with the place's lock held."""
     if lacking := [name for name in NEEDED if find_spec(name) is None]:
         raise ModelError(
-            f"the model's server needs {', '.join(lacking)}, which is not installed: "
+            f"the model's server needs {', '.join(lacking)}, not installed here: "
             "pip install 'infill-lsp[local]'"
         )
     log, before = opened(place.log)

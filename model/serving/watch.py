@@ -50,8 +50,13 @@ class Seen:
     turn: int = 0  # how many connections there have been
 
     @property
-    def usable(self) -> bool:
-        """It answers, if need be after loading the model once more."""
+    def there(self) -> bool:
+        """It can be asked; what it still has to load, or why it cannot, it knows itself."""
+        return self.state in ("loading", "ready", "unloaded", "failed")
+
+    @property
+    def ready(self) -> bool:
+        """It has its model, or had it and loads it once more when it is asked."""
         return self.state in ("ready", "unloaded") and self.card is not None
 
     @property
@@ -104,15 +109,15 @@ class Watch:
             if done(seen):
                 return
 
-    async def usable(self, after: int = 0) -> Seen:
+    async def asked(self, after: int = 0) -> Seen:
         """A server that can be asked, of a later turn than `after`. Raises `ModelError`."""
         while True:
             event = asyncio.Event()
             with self._changed:
                 seen = self._seen
-                if seen.over or seen.state == "failed":
+                if seen.over:
                     raise ModelError(seen.failure or "the model's server was closed")
-                if seen.usable and seen.turn > after:
+                if seen.there and seen.turn > after:
                     return seen
                 if seen.state == "lost" and not (after or self._starts) and seen.failure:
                     raise ModelError(seen.failure)
@@ -203,12 +208,13 @@ class Watch:
                 if not response.is_success:
                     raise ModelError(f"the server at {reach} refused: {told_in(response.read())}")
                 for line in lines_of(response.iter_raw()):
-                    seen = seen_in(line, Seen(reach=reach, pid=pid, turn=turn))
-                    if seen.usable and self._stable_since is None:
+                    known = Seen(reach=reach, pid=pid, turn=turn, card=self._seen.card)
+                    seen = seen_in(line, known)
+                    if seen.ready and self._stable_since is None:
                         self._stable_since = time.monotonic()
                     if seen != self._seen:
                         self._change(seen)
-                    if was_replaced and (seen.usable or seen.state == "failed"):
+                    if was_replaced and (seen.ready or seen.state == "failed"):
                         was_replaced = False
                         self._on_news(". ".join(filter(None, (STARTED_AGAIN, seen.failure))))
         except httpx.TransportError:
@@ -236,7 +242,7 @@ def seen_in(line: bytes, known: Seen) -> Seen:
             state=str(told["state"]),
             what=str(told.get("what") or ""),
             share=float(told.get("share") or 0.0),
-            card=card_from(card) if card else None,
+            card=card_from(card) if card else known.card,
             failure=told.get("failure"),
             choice=told.get("choice"),
         )
