@@ -28,7 +28,8 @@ class Turns(Generic[C]):
 
     Both lines and who stands in them are in the order of their last turns, or of their coming, the
     longest ago first. So no asker gets two turns while another waits for one, however many canvases
-    each has, and whoever is new has to wait for all who were there.
+    each has, and whoever is new has to wait for all who were there. An asker whose canvases have
+    left keeps its place until it would have been its turn: whoever types asks anew again and again.
     """
 
     def __init__(self) -> None:
@@ -41,39 +42,52 @@ class Turns(Generic[C]):
                 yield from line
 
     def __bool__(self) -> bool:
-        return bool(self._visible or self._speculative)
+        return any(True for _ in self)
 
     @property
     def urgent(self) -> bool:
         """Whether somebody waits for one of them."""
-        return bool(self._visible)
+        return any(self._visible.values())
 
     def add(self, one: C) -> None:
         self._lines_of(one).setdefault(one.claim.asker, {})[one] = None
 
     def remove(self, one: C) -> None:
-        lines, asker = self._lines_of(one), one.claim.asker
-        del lines[asker][one]
-        if not lines[asker]:
-            del lines[asker]
+        del self._lines_of(one)[one.claim.asker][one]
+        if not self:
+            self._visible.clear()
+            self._speculative.clear()
 
     def dealt(self) -> Iterator[C]:
         """In the order in which they are to be stepped, as many as there is room for: never a
         speculative one while there is another."""
-        return rounds((self._visible or self._speculative).values())
+        return rounds((self._visible if self.urgent else self._speculative).values())
 
-    def stepped(self, some: Iterable[C]) -> None:
+    def stepped(self, some: Sequence[C]) -> None:
         """They had their turns, in this order, and go to the back. That of one who has left since
         was its asker's, too."""
-        for one in some:
-            lines, asker = self._lines_of(one), one.claim.asker
-            if asker in lines:
-                line = lines[asker] = lines.pop(asker)
-                if one in line:
-                    line[one] = line.pop(one)
+        for lines in (self._visible, self._speculative):
+            served = [one for one in some if self._lines_of(one) is lines]
+            forfeit(lines, {one.claim.asker for one in served})
+            for one in served:
+                if one.claim.asker in lines:
+                    line = lines[one.claim.asker] = lines.pop(one.claim.asker)
+                    if one in line:
+                        line[one] = line.pop(one)
 
     def _lines_of(self, one: C) -> dict[str, dict[C, None]]:
         return self._speculative if one.claim.speculative else self._visible
+
+
+def forfeit(lines: dict[str, dict[C, None]], served: set[str]) -> None:
+    """Drops the lines that would have had a turn before one of these, had there been anybody."""
+    for asker in tuple(lines):
+        if not served:
+            return
+        if asker in served:
+            served.remove(asker)
+        elif not lines[asker]:
+            del lines[asker]
 
 
 def rounds(lines: Iterable[Iterable[T]]) -> Iterator[T]:

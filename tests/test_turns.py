@@ -143,6 +143,20 @@ def test_of_one_asker_the_oldest_goes_first() -> None:
     assert step(turns, 1, 9) == [*some[2:], *some[:2], newest]
 
 
+def test_askers_who_have_left_are_not_kept_for_longer_than_until_their_turn() -> None:
+    turns, stays = Turns[One](), [One(Claim("a")), One(Claim("b"))]
+    for one in stays:
+        turns.add(one)
+    for number in range(100):
+        turns.add(brief := One(Claim(str(number))))
+        turns.remove(brief)
+        step(turns, number, 1)
+        assert len(turns._visible) <= 5
+    for one in stays:
+        turns.remove(one)
+    assert not turns._visible
+
+
 def test_one_with_a_hundred_canvases_has_as_many_turns_as_one_with_one() -> None:
     turns, one = Turns[One](), One(Claim("one"))
     for _ in range(100):
