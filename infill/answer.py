@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from time import perf_counter
 from typing import cast
 
-from model.canvas import Canvas, Denoiser, Draft, Piece, Rival
+from model.canvas import Canvas, Claim, Denoiser, Draft, Piece, Rival
 
 Watch = Callable[[Canvas, Draft], None]
 
@@ -41,17 +41,26 @@ class Answer:
 
 
 async def answer_to(
-    canvas: Canvas, denoiser: Denoiser, *, deadline: float, watch: Watch | None = None
+    canvas: Canvas,
+    denoiser: Denoiser,
+    *,
+    deadline: float,
+    watch: Watch | None = None,
+    claim: Claim = Claim(),
 ) -> Answer:
-    """`deadline` is in the event loop's time. No step starts after it, nor after a cancel."""
-    if asyncio.get_running_loop().time() >= deadline:
+    """`deadline` is in the event loop's time; it goes into the claim. No step starts after it, nor
+    after a cancel. What is speculative is answered in full or not at all: half of it would be
+    remembered for when it is asked for, and then there is time for a better one."""
+    left_ms = (deadline - asyncio.get_running_loop().time()) * 1000
+    if left_ms <= 0:
         return Answer(None, 0, 0.0, 0.0)
+    claim = replace(claim, deadline_ms=left_ms)
     began = perf_counter()
     draft: Draft | None = None
     steps = 0
     limit = asyncio.timeout_at(deadline)
     # The seam promises an iterator with `aclose`; closing it is what stops the model.
-    drafts = cast(AsyncGenerator[Draft, None], denoiser.denoise(canvas))
+    drafts = cast(AsyncGenerator[Draft, None], denoiser.denoise(canvas, claim))
     try:
         async with aclosing(drafts), limit:
             async for draft in drafts:
@@ -63,6 +72,8 @@ async def answer_to(
     except TimeoutError:
         if not limit.expired():  # then it is the denoiser's own, and no deadline of ours
             raise
+    if claim.speculative and draft is not None and not draft.final:
+        draft = None
     queue_ms = draft.queue_ms if draft is not None else 0.0
     spent_ms = (perf_counter() - began) * 1000
     return Answer(draft, steps, queue_ms, max(0.0, spent_ms - queue_ms))

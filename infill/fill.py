@@ -27,9 +27,10 @@ from infill.repair import Repaired, repair
 from infill.settings import Settings
 from infill.several import beside_the_others, narrowed, stood_in, tidied
 from infill.tidy import tidy
-from model.canvas import Canvas, Denoiser, Hole, Piece
+from model.canvas import Canvas, Claim, Denoiser, Hole, Piece
 
 MOST_OTHERS = 8  # files that may have to be parsed for one request
+PATIENT = 4  # times the deadline: nobody waits for what is speculative, but it is not kept for ever
 
 __all__ = ["Edit", "Fill", "Timing", "Watch", "applied", "fill_at", "fill_holes"]
 
@@ -80,15 +81,18 @@ async def fill_at(
     root: Path | None = None,
     invoked: bool = False,
     watch: Watch | None = None,
+    claim: Claim = Claim(),
 ) -> Fill:
     """What to write at the cursor. `invoked`: the user asked, so hole_at is less shy, and the best
     there is is shown however unsure. Of `others`, the files open beside it, the first few of the
-    same language are looked at.
+    same language are looked at. The claim is whose and of which document this is; its deadline is
+    that of the settings.
 
     Raises `ModelError`. Cancelling stops the model before its next step.
     """
     wanted = replace(settings, min_confidence=0.0) if invoked else settings
-    request = _Request(denoiser, wanted, _deadline(settings), root, watch, perf_counter())
+    deadline = _deadline(settings, PATIENT if claim.speculative else 1)
+    request = _Request(denoiser, wanted, deadline, root, watch, perf_counter(), claim)
     others = _of_the_same_kind(others, document, settings)
     question = made_with(denoiser.card, settings, others)
     known = memory.recall(document, cursor, question)
@@ -144,6 +148,7 @@ class _Request:
     root: Path | None
     watch: Watch | None
     began: float
+    claim: Claim = Claim()
 
     def elapsed_ms(self) -> float:
         return (perf_counter() - self.began) * 1000
@@ -152,8 +157,8 @@ class _Request:
         return Fill(None, 0.0, reason, 0, Timing(self.elapsed_ms()))
 
 
-def _deadline(settings: Settings) -> float:
-    return asyncio.get_running_loop().time() + settings.deadline_ms / 1000
+def _deadline(settings: Settings, times: int = 1) -> float:
+    return asyncio.get_running_loop().time() + times * settings.deadline_ms / 1000
 
 
 def _refused(document: Document, request: _Request, known: Known | None = None) -> Reason | None:
@@ -185,8 +190,9 @@ async def _filled(
     canvas = await asyncio.to_thread(_canvas, document, holes, others, request)
     context_ms = request.elapsed_ms()
     answer = await answer_to(
-        canvas, request.denoiser, deadline=request.deadline, watch=request.watch
-    )
+        canvas, request.denoiser, deadline=request.deadline, watch=request.watch,
+        claim=request.claim,
+    )  # fmt: skip
     judged = partial(_judged, answer=answer, request=request, context_ms=context_ms)
     if len(holes) == 1:
         return (await judged(document, canvas, i=0),)
@@ -274,7 +280,7 @@ async def _judged(
     if not isinstance(shown, Reason) and not _parsed_with(choice, hole, document):
         repaired = await repair(
             shown, hole, document, canvas, denoiser=request.denoiser, deadline=request.deadline,
-            max_lines=most, watch=request.watch,
+            max_lines=most, watch=request.watch, claim=request.claim,
         )  # fmt: skip
     text, steps = repaired.text, answer.steps + sum(it.steps for it in repaired.answers)
     score = 0.0

@@ -17,7 +17,7 @@ from infill.reason import Reason
 from infill.strict import refused_at
 from infill.syntax import errors_in
 from infill.tidy import tidy
-from model.canvas import Canvas, Denoiser, Hole
+from model.canvas import Canvas, Claim, Denoiser, Hole
 
 HALF, ALL = 0.5, 1.0  # a light touch first: mostly one token is wrong
 
@@ -46,6 +46,7 @@ async def repair(
     deadline: float,
     max_lines: int = 12,
     watch: Watch | None = None,
+    claim: Claim = Claim(),
 ) -> Repaired:
     """`text` itself when it parses no worse, else what the model makes of the offending stretch.
 
@@ -61,7 +62,7 @@ async def repair(
         if strength == ALL and stretch == (0, len(text)):
             break  # that is the canvas the model has answered already
         again = renoised(canvas, text, stretch, strength)
-        answer = await answer_to(again, denoiser, deadline=deadline, watch=watch)
+        answer = await answer_to(again, denoiser, deadline=deadline, watch=watch, claim=claim)
         answers.append(answer)
         if answer.draft is None or not answer.final:
             break

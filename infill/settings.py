@@ -28,6 +28,9 @@ class Settings:
     other_files: bool = True  # look at other files of the project in the same language
     # Where the editor shows no ghost text ("auto"), or "always" in its place, or "never".
     menu: str = "auto"
+    # Once a fill is shown: make the next one as if it were accepted, while the model has nothing
+    # else to do. An endpoint is asked so only with `speculate` among its `model_keys`, too.
+    speculate: bool = True
     seed: int = 0
     enabled: bool = True
 

@@ -33,6 +33,10 @@ class Newest(Generic[T]):
             if self._answers.get(key) is answer:
                 del self._answers[key]
 
+    @property
+    def busy(self) -> bool:
+        return bool(self._answers)
+
     def supersede(self, key: str) -> None:
         answer = self._answers.pop(key, None)
         if answer is not None and not answer.done():

@@ -4,11 +4,15 @@ Knows no message and no position of the protocol."""
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
 from pathlib import Path
+from secrets import token_bytes
 from typing import TYPE_CHECKING, Any
 
+from infill.ahead import Ahead, Guess
 from infill.document import Document
 from infill.fill import Fill, fill_at
 from infill.joint import Outcome
@@ -18,9 +22,9 @@ from infill.settings import Settings
 from lsp.loading import Resident, Wanted
 from lsp.newest import Newest
 from lsp.sync import Documents, Snapshot
-from model import Canvas, Draft, ModelError
+from model import Canvas, Claim, Denoiser, Draft, ModelError
 from model.fallback import Load
-from model.load import Progress
+from model.load import ELSEWHERE, Progress
 
 if TYPE_CHECKING:
     from model.serving.watch import Seen
@@ -46,6 +50,8 @@ class Session:
         self.resident = Resident(load)
         self.steps = 0  # drafts seen, over all requests
         self._memory = Memory()
+        self._ahead = Ahead()
+        self._salt = token_bytes(16)
         self.deeds: Newest[Outcome] = Newest()  # what code actions do, one at a time a document
         self._newest: Newest[Fill] = Newest()
         self._last: dict[str, Fill | Reason] = {}
@@ -61,17 +67,8 @@ class Session:
         if denoiser is None:
             self._last[uri] = Reason.DISABLED if not self.settings.enabled else Reason.NO_MODEL
             return None
-        work = fill_at(
-            question.document,
-            question.cursor,
-            denoiser=denoiser,
-            settings=self.settings,
-            memory=self._memory,
-            others=question.others,
-            root=question.root,
-            invoked=question.invoked,
-            watch=self._saw,
-        )
+        self._ahead.heed(uri, lambda: question.document.text)
+        work = self._fill_at(question, denoiser, question.document, question.cursor)
         try:
             fill = await self._newest.run(uri, work)
         except ModelError as error:
@@ -81,7 +78,45 @@ class Session:
         if fill is None or self.documents.get(uri) is not question.snapshot:
             return None
         self._last[uri] = fill
+        if fill.edit and fill.edit.text and self.speculates:
+            guessed = dataclasses.replace(question, invoked=False)
+            make = partial(self._fill_at, guessed, denoiser, speculative=True)
+            self._ahead.begin(uri, Guess(question.document, fill.edit), make)
         return fill
+
+    def _fill_at(
+        self,
+        question: Question,
+        denoiser: Denoiser,
+        document: Document,
+        cursor: int,
+        *,
+        speculative: bool = False,
+    ) -> Coroutine[Any, Any, Fill]:
+        return fill_at(
+            document,
+            cursor,
+            denoiser=denoiser,
+            settings=self.settings,
+            memory=self._memory,
+            others=question.others,
+            root=question.root,
+            invoked=question.invoked,
+            watch=self._saw,
+            claim=Claim(document=self.named(question.snapshot.uri), speculative=speculative),
+        )
+
+    def named(self, uri: str) -> str:
+        """The document for those who need to know no more than whether it is the same."""
+        told = uri.encode("utf-8", "surrogatepass")
+        return blake2b(told, digest_size=8, key=self._salt).hexdigest()
+
+    @property
+    def speculates(self) -> bool:
+        """Whether the next fill is to be made ahead, and nothing else is being worked on."""
+        settings = self.settings
+        allowed = settings.model != ELSEWHERE or settings.model_keys.get("speculate") is True
+        return settings.speculate and allowed and not (self._newest.busy or self.deeds.busy)
 
     @property
     def wanted(self) -> Wanted:
@@ -95,27 +130,32 @@ class Session:
         on_news: Callable[[str], None],
     ) -> str | None:
         """Loads the model the settings name; returns what went wrong, in words for the user."""
-        self._newest.supersede_all()
-        self.deeds.supersede_all()
+        self._give_all_up()
         self._trouble = None
         return await self.resident.replace(self.wanted, on_progress, on_choice, on_news)
 
     def moved_on(self, snapshot: Snapshot) -> None:
         """The document has a new version: what is being worked on for the last one is given up."""
         self._newest.supersede(snapshot.uri)
+        self._ahead.heed(snapshot.uri, lambda: snapshot.text)
         self.documents.put(snapshot)
         self.deeds.supersede(snapshot.uri)
 
     def forget(self, uri: str) -> None:
         self._newest.supersede(uri)
+        self._ahead.give_up()
         self.documents.forget(uri)
         self.deeds.supersede(uri)
         self._last.pop(uri, None)
 
     def close(self) -> None:
+        self._give_all_up()
+        self.resident.close()
+
+    def _give_all_up(self) -> None:
         self._newest.supersede_all()
         self.deeds.supersede_all()
-        self.resident.close()
+        self._ahead.give_up()
 
     def why(self, uri: str) -> dict[str, Any]:
         """How the last request for the document ended."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
+from math import inf
+from time import monotonic
 
 from model.canvas import Canvas, Card, Claim, Draft, ModelError, Piece, Rival
 
@@ -57,7 +59,10 @@ class Scripted:
         if self.error is not None:
             raise ModelError(self.error)
         answer = self.script(canvas)
+        until = monotonic() + (claim.deadline_ms / 1000 or inf)
         for step in range(1, self.steps_a_fill + 1):
+            if monotonic() >= until:
+                return
             self.steps += 1
             await asyncio.sleep(self.seconds_a_step)
             yield Draft(

@@ -30,6 +30,7 @@ KEYS: Mapping[str, tuple[type, Any]] = {
     "logprobs": (bool, True),  # ask it to say it
     "timeout": (float, 30.0),  # seconds until the next words of an answer
     "insecure": (bool, False),  # allows http to another machine
+    "speculate": (bool, False),  # asks for what may never be needed; it may be paid for, too
 }
 
 

@@ -15,6 +15,7 @@ const OPTIONS = {
   multiline: 'multiline',
   otherFiles: 'other_files',
   menu: 'menu',
+  speculate: 'speculate',
   seed: 'seed',
 }
 
