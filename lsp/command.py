@@ -290,7 +290,9 @@ def serve_model(options: argparse.Namespace) -> int:
         log_file=options.log_file, log_level=options.log_level,
     )  # fmt: skip
     if not options.ray:
-        return serve(serving)
+        from infill.between import chosen_between
+
+        return serve(serving, choose=chosen_between)
     from model.serving.ray_run import serve as serve_by_ray
 
     return serve_by_ray(serving, *options.replicas or (None, None))

@@ -710,6 +710,13 @@ def test_the_official_openai_client_streams_in_parts_what_settles_in_parts() -> 
     assert len(texts) > 3
 
 
+def test_a_real_server_chooses_as_for_our_own_editors() -> None:
+    script = {"text": "rubbish", "rivals": {"<|pad|>": 0.6, "width * height": 0.39}}
+    with served(f"scripted:{json.dumps(script)}") as server:
+        said = server.post("/v1/completions", OPENAI).json()
+    assert said["choices"][0]["text"] == "width * height"
+
+
 def test_the_official_openai_client_streams_from_a_real_server(server: Served) -> None:
     client = openai.OpenAI(base_url=f"{server.url}/v1", api_key=TOKEN)
     asked: dict[str, Any] = {"model": "any", "prompt": "def twice(value):\n    return value * ",

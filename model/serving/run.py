@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from model.canvas import ModelError
@@ -25,6 +26,7 @@ from model.fallback import Load, Loaded, load_or_bundled
 from model.load import Progress, load
 from model.serving.app import Guard, app_of
 from model.serving.ceiling import hold
+from model.serving.dialects.telling import Choose, chosen_here
 from model.serving.listening import Listener, Tls, at_address, at_path
 from model.serving.runtime import Note, has_unix_sockets, place_for
 from model.serving.service import Limits, Service
@@ -57,9 +59,9 @@ class Serving:
     log_level: str = "warning"
 
 
-def serve(serving: Serving, load: Load = load) -> int:
-    """Serves until nobody needs it, or it is told to end; returns the exit status. Raises
-    `ModelError` where it cannot listen."""
+def serve(serving: Serving, load: Load = load, *, choose: Choose = chosen_here) -> int:
+    """Serves until nobody needs it, or it is told to end; returns the exit status. `choose` is
+    `app_of`'s. Raises `ModelError` where it cannot listen."""
     os.umask(0o077)  # the log, the note and the socket are this user's alone
     service = service_of(serving, load)
     with ExitStack() as left:
@@ -67,7 +69,8 @@ def serve(serving: Serving, load: Load = load) -> int:
         left.callback(listener.close)
         log_to(serving.log_file or log_beside(listener), serving.log_level)
         left.callback(note_of(serving, listener))
-        server = Server(config_of(serving, service, listener), service, listener, patience(serving))
+        app = app_of(service, guard=Guard(listener.token), choose=choose)
+        server = Server(config_of(serving, app), service, listener, patience(serving))
         with suppress(OSError):
             print(f"infill-lsp: {serving.model} on {listener.url} (pid {os.getpid()})",
                   file=sys.stderr, flush=True)  # fmt: skip
@@ -141,10 +144,10 @@ def note_of(serving: Serving, listener: Listener) -> Callable[[], None]:
     return remove
 
 
-def config_of(serving: Serving, service: Service, listener: Listener) -> uvicorn.Config:
+def config_of(serving: Serving, app: Starlette) -> uvicorn.Config:
     tls = serving.tls
     config = uvicorn.Config(
-        app_of(service, guard=Guard(listener.token)),
+        app,
         http=Impatient, loop="asyncio", ws="none", lifespan="on",  # the same wherever it runs
         log_config=None, access_log=False, server_header=False, proxy_headers=False,
         timeout_keep_alive=int(KEPT), timeout_graceful_shutdown=LAST,
