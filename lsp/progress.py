@@ -20,34 +20,38 @@ class Bar:
         self._title = title
         self._cancellable = cancellable
         self.token = str(uuid.uuid4())
-        self._begun = self._ended = False
+        self._begun = False
+        self._farewell: str | None = None  # once the work has ended
         self._last: tuple[str, int] | None = None
 
     async def open(self) -> None:
         """Waits for the client, so run it beside the work. A client that refuses sees no bar.
 
-        Shielded, because pygls 2.1.1 trips over an answer to a request given up on (its #621).
+        Also work that has ended by then is begun and ended: Helix shows a token that it has agreed
+        to as busy until it hears of an end. Shielded, because pygls 2.1.1 trips over an answer to a
+        request given up on (its #621).
         """
         try:
             asked = self._shown.create_async(self.token)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  # bare in pygls
             await asyncio.shield(cast(Awaitable[None], asked))
         except JsonRpcException:
             return
-        if not self._ended:
-            self._begun = True
-            began = types.WorkDoneProgressBegin(
-                self._title, cancellable=self._cancellable, percentage=0
-            )
-            self._shown.begin(self.token, began)
+        self._begun = True
+        began = types.WorkDoneProgressBegin(
+            self._title, cancellable=self._cancellable, percentage=0
+        )
+        self._shown.begin(self.token, began)
+        if self._farewell is not None:
+            self.close(self._farewell)
 
     def report(self, message: str, share: float) -> None:
         percentage = round(100 * min(max(share, 0.0), 1.0))
-        if self._begun and not self._ended and (message, percentage) != self._last:
+        if self._begun and self._farewell is None and (message, percentage) != self._last:
             self._last = message, percentage
             said = types.WorkDoneProgressReport(message=message or None, percentage=percentage)
             self._shown.report(self.token, said)
 
     def close(self, message: str) -> None:
-        self._ended = True
+        self._farewell = message
         if self._begun:
             self._shown.end(self.token, types.WorkDoneProgressEnd(message=message))
