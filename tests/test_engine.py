@@ -283,8 +283,10 @@ def slow():
     made.close()
 
 
-async def texts_of(drafts: AsyncIterator[Draft]) -> list[tuple[str, ...]]:
-    return [draft.texts async for draft in drafts]
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not true():
+            await asyncio.sleep(0.001)
 
 
 async def rest_of(drafts: AsyncIterator[Draft]) -> list[Draft]:
@@ -301,8 +303,7 @@ async def test_a_newer_canvas_of_the_same_document_ends_the_older(slow: Engine):
     assert not any(draft.final for draft in ended)
     assert [await asyncio.wait_for(each, 1) for each in asked[:2]] == [[], []]
     await anext(beside)
-    while slow.traffic().running != {"window": 2}:  # the last one, too
-        await asyncio.sleep(0.001)
+    await until(lambda: slow.traffic().running == {"window": 2})  # the last one, too
     asked[2].cancel()
     await beside.aclose()
 
@@ -375,8 +376,7 @@ async def test_one_who_waits_is_not_stepped_after_its_deadline(slow: Engine):
 async def test_one_canvas_does_not_starve_beside_another_s_sixteen(slow: Engine):
     many = [slow.denoise(LONG, Claim("many")) for _ in range(16)]
     going = [asyncio.create_task(rest_of(drafts)) for drafts in many]
-    while slow.traffic().running.get("many", 0) < 16:
-        await asyncio.sleep(0.001)
+    await until(lambda: slow.traffic().running == {"many": 16})
     before = slow.steps
     drafts = [draft async for draft in slow.denoise(CANVAS, Claim("one"))]
     # In each step there were two places, and one of them was for the one.
@@ -398,8 +398,7 @@ async def test_an_engine_says_for_whom_it_works_and_what_it_has_done(slow: Engin
     first = slow.denoise(LONG, Claim("one"))
     await anext(first)
     guess = asyncio.create_task(rest_of(slow.denoise(LONG, Claim("two", speculative=True))))
-    while not slow.traffic().waiting:
-        await asyncio.sleep(0)
+    await until(lambda: bool(slow.traffic().waiting))
     assert (slow.traffic().running, slow.traffic().waiting) == ({"one": 1}, {"two": 1})
     guess.cancel()
     await asyncio.wait([guess])
@@ -447,8 +446,7 @@ async def test_a_thousand_requests_cancelled_at_random_leave_nothing_behind():
         for start in range(first, first + count, 50):
             await asyncio.gather(*map(ask, range(start, start + 50)))
         gone.clear()
-        while engine.turns:
-            await asyncio.sleep(0.001)
+        await until(lambda: not engine.turns)
 
     await wave(0, 200)  # what is made once, is made
     memory = resident_after_collection()
