@@ -120,7 +120,7 @@ class Actions:
         if reason is not None:
             return self._say(types.MessageType.Warning, reason.explanation)
         if not self.client.applies_edits:
-            lacks = "This editor does not take versioned edits from language servers."
+            lacks = "This editor does not take edits from language servers."
             return self._say(types.MessageType.Warning, lacks)
         if denoiser is None:
             return self._say(types.MessageType.Warning, self._without_model())

@@ -27,7 +27,7 @@ class Greeting:
     encoding: str = "utf-16"
     folders: tuple[str, ...] = ()  # URIs
     shows_progress: bool = False
-    applies_edits: bool = False  # of one version of a document, when the server asks for it
+    applies_edits: bool = False  # when the server asks for it
     takes_actions: bool = False  # code actions as objects, not only as commands
     ghost_text: bool = True  # fills are offered as inline completion
     menu: bool = False  # fills are offered in the completion menu
@@ -52,8 +52,6 @@ def greeting_from(msg_id: str | int, params: Message) -> Greeting:
     offered = part(params, "capabilities", "general", "positionEncodings")
     known = [name for name in cast(list[object], offered) if name in ENCODINGS] \
         if isinstance(offered, list) else []  # fmt: skip
-    workspace = part(params, "capabilities", "workspace")
-    versioned = part(workspace, "workspaceEdit", "documentChanges") is True
     action = part(params, "capabilities", "textDocument", "codeAction")
     ghost_text, menu = where_shown(params)
     return Greeting(
@@ -61,7 +59,8 @@ def greeting_from(msg_id: str | int, params: Message) -> Greeting:
         encoding=str(known[0]) if known else "utf-16",
         folders=tuple(folders_in(params)),
         shows_progress=part(params, "capabilities", "window", "workDoneProgress") is True,
-        applies_edits=versioned and part(workspace, "applyEdit") is True,
+        # Not asked for is `documentChanges`: Neovim takes them, but does not say so.
+        applies_edits=part(params, "capabilities", "workspace", "applyEdit") is True,
         takes_actions=isinstance(part(action, "codeActionLiteralSupport"), dict),
         ghost_text=ghost_text,
         menu=menu,
