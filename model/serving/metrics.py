@@ -23,8 +23,8 @@ class Seen(Protocol):
     @property
     def running(self) -> int: ...
     @property
-    def counted(self) -> tuple[int, int, int]:
-        """Steps, boards in them, loads of the weights."""
+    def counted(self) -> tuple[int, int, int, int]:
+        """Steps, boards in them, tokens, loads of the weights."""
         ...
 
 
@@ -45,10 +45,6 @@ class Metrics:
             buckets=STEPS, registry=self.registry,
         )  # fmt: skip
         self._drafts = Counter("infill_drafts", "Drafts of all fills", registry=self.registry)
-        self._tokens = Counter(
-            "infill_tokens", "Pieces of text that settled; a piece is a token, save where a "
-            "character has several", registry=self.registry,
-        )  # fmt: skip
         self._refused = Counter(
             "infill_refused", "Requests refused, by status", ["status"], registry=self.registry
         )
@@ -64,9 +60,8 @@ class Metrics:
     def step(self, seconds: float) -> None:
         self._step_seconds.observe(seconds)
 
-    def draft(self, settled: int) -> None:
+    def draft(self) -> None:
         self._drafts.inc()
-        self._tokens.inc(settled)
 
     def refused(self, status: int) -> None:
         self._refused.labels(str(status)).inc()
@@ -85,7 +80,8 @@ class Counts(Collector):
         self._seen = seen
 
     def collect(self):
-        steps, boards, loads = self._seen.counted
+        steps, boards, tokens, loads = self._seen.counted
         yield CounterMetricFamily("infill_steps", "Forwards of the network", value=steps)
         yield CounterMetricFamily("infill_boards_stepped", "Boards in them", value=boards)
+        yield CounterMetricFamily("infill_tokens", "Tokens that were committed", value=tokens)
         yield CounterMetricFamily("infill_loads", "Times the weights were loaded", value=loads)

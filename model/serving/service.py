@@ -12,6 +12,7 @@ from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from statistics import median
 from time import monotonic
 from typing import Any, cast
@@ -24,6 +25,7 @@ from model.serving.ceiling import give_back, resident
 from model.serving.metrics import Metrics
 from model.serving.weights import Weights, aside
 from model.serving.wire import MAX_BODY, MAX_HOLES, End, Refused, card_of
+from model.turns import ends
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +51,7 @@ class Visit:
     claim: Claim
     came: float = field(default_factory=monotonic)
     reason: str = ""  # one of `wire.REASONS` once it is over, "failed" or "cancelled"
+    begun: bool = False  # the denoiser has it
     steps: int = 0
     queue_ms: float = 0.0
     _newest: Draft | None = None
@@ -124,8 +127,7 @@ class Service:
         self.rss = resident()
         self._above_since: float | None = None
         self._change = asyncio.Event()
-        self._intervals: deque[float] = deque(maxlen=256)  # seconds from draft to draft
-        self._settled: deque[tuple[float, int]] = deque(maxlen=4096)
+        self._tokens: deque[int] = deque([0], maxlen=round(RECENT / TICK) + 1)
         self._tending: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -159,10 +161,8 @@ class Service:
         """A fill's place, given free by `drafts`. Raises `Refused`."""
         self.check_room(speculative=claim.speculative)
         visit = Visit(claim)
-        for other in self.visits:
-            if claim.document and same(other.claim, claim):
-                other.over("superseded")
         self.visits[visit] = None
+        self._supersede(visit, begun=False)
         if client := self.clients.get(claim.asker):
             client.fills += 1
         return visit
@@ -197,14 +197,13 @@ class Service:
             denoiser = await self.weights.denoiser()
             card = denoiser.card
             canvas, claim = fitting(canvas, card), remaining(visit)
-            before, settled = monotonic(), 0
+            before, visit.begun, visit.queue_ms = monotonic(), True, visit.ms
             drafts = cast(AsyncGenerator[Draft], denoiser.denoise(canvas, claim))
             async with aclosing(drafts):
                 async for draft in drafts:
                     now = monotonic()
-                    count = sum(piece.settled for hole in draft.holes for piece in hole)
-                    self._stepped(visit, draft, now - before, max(0, count - settled))
-                    before, settled = now, count
+                    self._stepped(visit, draft, now - before)
+                    before = now
                     visit.tell(draft)
                     if draft.final:
                         visit.over("final")
@@ -216,15 +215,21 @@ class Service:
             logger.error("a fill failed: %s", placed(error))
             visit.over("failed", ModelError(f"the model failed ({type(error).__name__})"))
 
-    def _stepped(self, visit: Visit, draft: Draft, seconds: float, settled: int) -> None:
+    def _supersede(self, newer: Visit, *, begun: bool) -> None:
+        """Ends the older ones of its document. Those that are begun only once it is begun itself:
+        an engine may let it go on where they are."""
+        for older in takewhile(lambda one: one is not newer, self.visits):
+            if older.begun == begun and ends(newer.claim, older.claim):
+                older.over("superseded")
+
+    def _stepped(self, visit: Visit, draft: Draft, seconds: float) -> None:
         if not visit.steps:
-            visit.queue_ms = round(draft.queue_ms or visit.ms, 1)
+            visit.queue_ms = round(visit.queue_ms + draft.queue_ms, 1)
+            self._supersede(visit, begun=True)
         else:
-            self._intervals.append(seconds)
             self.metrics.step(seconds)
         visit.steps += 1
-        self._settled.append((monotonic(), settled))
-        self.metrics.draft(settled)
+        self.metrics.draft()
 
     def watch(self, asker: str, pid: int | None, name: str) -> AsyncGenerator[dict[str, Any], None]:
         """The state of the weights, at each change and at least every five seconds. Whoever holds
@@ -277,7 +282,7 @@ class Service:
         return len(self.in_hand) - self.running
 
     @property
-    def counted(self) -> tuple[int, int, int]:
+    def counted(self) -> tuple[int, int, int, int]:
         return *self.weights.counts, self.weights.loads
 
     @property
@@ -288,8 +293,8 @@ class Service:
     def state(self) -> dict[str, Any]:
         """All that there is to see, as an object of JSON; nothing in it is code."""
         weights, now = self.weights, monotonic()
-        steps, boards = weights.counts
-        recent = [count for when, count in self._settled if now - when <= RECENT]
+        steps, boards, tokens = weights.counts
+        over = max(min(RECENT, now - self.started), TICK)
         waiting = Counter(visit.claim.asker for visit in self.in_hand)
         return {
             "model": self.name,
@@ -306,8 +311,9 @@ class Service:
             "running": self.running,
             "steps": steps,
             "boards_stepped": boards,
-            "step_ms": round(median(self._intervals) * 1000, 2) if self._intervals else None,
-            "tokens_a_second": round(sum(recent) / RECENT, 2),
+            "step_ms": round(median(weights.seconds) * 1000, 2) if weights.seconds else None,
+            "tokens": tokens,
+            "tokens_a_second": round((tokens - self._tokens[0]) / over, 2),
             "rss": resident(),
             "ceiling": self.limits.memory,
             "over": self.over,
@@ -340,6 +346,7 @@ class Service:
             await asyncio.sleep(TICK)
             try:
                 self.rss = resident()
+                self._tokens.append(self.weights.counts[2])
                 await self._keep_ceiling()
                 idle = 0 if self.visits else monotonic() - max(self.asked, self.weights.since)
                 if self.unload_after and idle > self.unload_after and self.weights.state == "ready":
@@ -369,10 +376,6 @@ class Service:
             await self.weights.unload(
                 f"{told}, with the model loaded: set a higher one, or choose a smaller model"
             )
-
-
-def same(one: Claim, other: Claim) -> bool:
-    return (one.asker, one.document) == (other.asker, other.document)
 
 
 def fitting(canvas: Canvas, card: Card) -> Canvas:

@@ -7,8 +7,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from operator import add
 from time import monotonic
 from typing import Any, Literal, TypeVar
 
@@ -21,6 +22,7 @@ from model.serving.wire import Refused, card_of
 logger = logging.getLogger(__name__)
 
 State = Literal["unloaded", "loading", "ready", "failed"]
+COUNTED = ("steps", "boards_stepped", "tokens")  # what an engine may count, since it was made
 RETRY = 30.0  # seconds before what failed is tried again: a user may have fetched it meanwhile
 
 T = TypeVar("T")
@@ -42,7 +44,7 @@ class Weights:
         self.what, self.share = "", 0.0
         self.loads = 0
         self.since = monotonic()  # of the last load's end
-        self.before = (0, 0)  # steps, and boards in them, of engines that have been unloaded
+        self.before = (0, 0, 0)  # what engines counted that have been unloaded
         self._load = load
         self._on_change = on_change
         self._denoiser: Denoiser | None = None
@@ -50,11 +52,7 @@ class Weights:
         self._changing = asyncio.Lock()
         self._retry_at = 0.0
         self.closed = False
-
-    @property
-    def busy(self) -> bool:
-        """A thread is inside a load, which nothing but time ends."""
-        return self._loading is not None
+        self.busy = False  # a thread is inside a load, which nothing but time ends
 
     @property
     def trouble(self) -> str | None:
@@ -65,11 +63,17 @@ class Weights:
         return self.failure
 
     @property
-    def counts(self) -> tuple[int, int]:
-        """Steps since the start, and the boards in them, as far as the engine counts."""
-        steps, boards = self.before
-        now = self._denoiser
-        return steps + getattr(now, "steps", 0), boards + getattr(now, "boards_stepped", 0)
+    def counts(self) -> tuple[int, int, int]:
+        """Steps since the start, the boards in them, and the tokens that were committed, as far as
+        the engine counts."""
+        now: list[int] = [getattr(self._denoiser, name, 0) for name in COUNTED]
+        steps, boards, tokens = map(add, self.before, now)
+        return steps, boards, tokens
+
+    @property
+    def seconds(self) -> Sequence[float]:
+        """What the latest steps took, where the engine tells."""
+        return getattr(self._denoiser, "seconds", ())
 
     def told(self) -> dict[str, Any]:
         """What a watcher is told, as an object of JSON."""
@@ -132,11 +136,18 @@ class Weights:
             with suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(self._progress, what, share)
 
+        def in_thread() -> Loaded:
+            self.busy = True
+            try:
+                return self._load(tell)
+            finally:
+                self.busy = False
+
         try:
             async with self._changing:
                 self.state, self.what, self.share, self.failure = "loading", "loading", 0.0, None
                 self._on_change()
-                loaded = await aside(lambda: self._load(tell))
+                loaded = await aside(in_thread)
                 if self.closed:
                     if loaded.denoiser is not None:
                         await aside(loaded.denoiser.close)
