@@ -21,6 +21,8 @@ from infill.syntax import literals_of
 ORDER = 4  # tokens in a row that are counted
 KINDS = 300  # of tokens that there might be: what was never seen has its share of one
 KNOWN, NEVER = 0.8, 1.1  # share of names seen before; nats a character of those that were not
+EMPTY = 7.0  # nats for a string with nothing in it
+STRANGE = 1.5  # nats for two spaces where one does, beside what the file says to that
 LONGEST = 8  # characters that count of a new name
 QUOTED = ("#", "/", '"', "'", "`")  # first characters of comments and strings
 LINE, BLANKS = "\n", " $"
@@ -38,9 +40,9 @@ class Token:
 
 
 class Idiom:
-    """Counted from `text`."""
+    """Counted from `text`, and from `others` in the same language."""
 
-    def __init__(self, text: str, language: str) -> None:
+    def __init__(self, text: str, language: str, others: Sequence[str] = ()) -> None:
         self.language = language
         self.words: Counter[str] = Counter()
         self.kinds: Counter[str] = Counter()
@@ -49,7 +51,8 @@ class Idiom:
         self.sorts: Counter[tuple[str, ...]] = Counter()  # how many kinds have followed
         self.total = 0
         self.costs: dict[tuple[str, ...], float] = {}  # of those asked for already
-        self.count(tokens_of(text, language), [LINE] * (ORDER - 1), 1)
+        for each in (text, *others):
+            self.count(tokens_of(each, language), [LINE] * (ORDER - 1), 1)
 
     @contextmanager
     def without(
@@ -81,7 +84,10 @@ class Idiom:
         key = (*before, token.kind)
         cost = self.costs.get(key)
         if cost is None:
-            cost = self.costs[key] = -math.log(self.share(before, token.kind))
+            cost = -math.log(self.share(before, token.kind))
+            if token.kind.startswith("  ") or token.kind.endswith(("?", BLANKS)):
+                cost += STRANGE
+            self.costs[key] = cost
         return cost + self.spelling(token)
 
     def share(self, history: tuple[str, ...], kind: str) -> float:
@@ -106,7 +112,7 @@ class Idiom:
         if sort == "0":
             return 0.5 * len(token.text)
         if sort in QUOTED:  # about what its words would cost as code
-            return 1.0 * len(token.text)
+            return EMPTY if len(token.text) == 2 else 1.0 + 0.7 * len(token.text)
         if sort != "w":
             return 0.0
         cost = self.costs.get((token.text,))
@@ -156,6 +162,8 @@ def _kind(sort: str | None, told: str, words: frozenset[str]) -> str:
         return told if told in words else "w"
     if sort in ("string", "comment"):
         return told[0] if told[0] in QUOTED else "#"
+    if told in QUOTED[2:]:
+        return "?" + told  # a quote that nothing matches
     return "0" if sort == "number" else told
 
 

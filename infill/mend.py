@@ -36,6 +36,7 @@ ENOUGH = 24  # changes that parse; the right one is seldom further down
 SURE = 1.0  # nats: what costs less is looked for no further away
 HARDLY = 9.0  # nats behind the best: not worth another parse
 DEPTH, REFUSED = 3.0, 20.0  # nats for a bracket that is not as deep as its match, for Python's no
+ALIKE, MOST_ALIKE = 20_000, 4  # characters of other files, and files, that are counted
 ERRORS = 4  # of the file's that are looked round
 HOLES, HOLE_LIMIT = 3, 24  # places that a model is asked to fill, and tokens in each
 MISSED = 40.0  # nats for a text that is written anew instead of mended
@@ -112,7 +113,8 @@ async def mend(
     loop = asyncio.get_running_loop()
     deadline = loop.time() + settings.deadline_ms / 1000
     until = time.monotonic() + SEARCH * settings.deadline_ms / 1000
-    found = await asyncio.to_thread(search, document, tree, damage, until)
+    alike = [it.text[:ALIKE] for it in others if it.language == document.language][:MOST_ALIKE]
+    found = await asyncio.to_thread(search, document, tree, damage, until, alike)
     allowed = not refusal(document, root=root, settings=settings)
     ask = partial(_written, document, tree, denoiser, settings, deadline, watch)
     weighed = [it for it in found if not it.hole]
@@ -139,13 +141,16 @@ def _nothing(reason: str) -> Mended:
     return Mended((), reason=reason)
 
 
-def search(document: Document, tree: Tree, damage: Damage, until: float) -> list[Splice]:
+def search(
+    document: Document, tree: Tree, damage: Damage, until: float, others: Sequence[str] = ()
+) -> list[Splice]:
     """The changes with which the file parses, or else with fewer errors, likeliest first."""
     errors = tree.errors or ((damage.start, damage.end),)
     close = sorted(errors, key=lambda it: max(it[0] - damage.end, damage.start - it[1], 0))
     whole: list[Splice] = []
     better: list[tuple[int, Splice]] = []
-    for splices in splices_near(document.text, document.language, close[:ERRORS]):
+    near = splices_near(document.text, document.language, close[:ERRORS], others)
+    for splices in near:
         best = min((it.cost for it in whole), default=math.inf)
         if best < SURE or time.monotonic() > until:
             break

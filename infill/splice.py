@@ -25,11 +25,13 @@ BASIC = ("(", ")", "[", "]", "{", "}", ",", ":", ";", ".", "=", '"', "'")
 USUAL = 40  # tokens that the file uses most are tried in each gap, beside the basic ones
 ROUND = 8  # rows above and below an error that are looked at
 ODD_ROWS = 24  # rows that look odd, anywhere
+LONGEST_STRING = 120  # characters, of one that a quote may be missing in
 LONG_ROW = 400  # characters: a longer row is not code that anyone wrote by hand
 # What it costs, in nats, that a mistake is of this sort or stands there: tuned on files that no
 # measurement is made on.
 FAR, A_ROW, PER_ODD = 1.0, 0.25, 1.0
 A_SIGN = 3.5  # any of some thirty
+A_WORD = 2.5  # of what was written with some effort little is there by mistake
 SORTS = {"out": 0.5, "char": 3.5, "in": 0.0, "spelt": 1.5, "joined": 1.0, "split": 1.0, "hole": 1.0}
 
 
@@ -59,10 +61,12 @@ class Row:
     number: int
 
 
-def splices_near(text: str, language: str, errors: Sequence[Span]) -> Iterator[list[Splice]]:
+def splices_near(
+    text: str, language: str, errors: Sequence[Span], others: Sequence[str] = ()
+) -> Iterator[list[Splice]]:
     """All that are worth trying: those of the likeliest rows first, and of these the likeliest
-    first."""
-    idiom = Idiom(text, language)
+    first. `others` are texts that are written alike."""
+    idiom = Idiom(text, language, others)
     tried: set[tuple[int, int, str]] = set()
     for rows in rows_near(text, language, errors):
         found: list[Splice] = []
@@ -156,7 +160,7 @@ class Site:
     def stray(self, token: Token) -> float:
         """What it costs that just this has got there by mistake."""
         cost = self.idiom.cost(token, ())
-        return min(cost, A_SIGN) if len(token.text) == 1 else cost
+        return min(cost, A_SIGN) if len(token.text) == 1 else cost + A_WORD
 
     @property
     def line(self) -> str:
@@ -257,6 +261,12 @@ class Site:
                 yield at, at, left + sign + right, "in"
                 if (left or right) and not sign.isalpha():
                     yield at, at, sign, "in"
+
+        for token in tokens:  # two strings may have become one
+            if token.kind.strip() in "\"'`" and len(token.text) <= LONGEST_STRING:
+                for found in re.finditer(r"\b", token.text[1:-1]):
+                    at = token.start + 1 + found.start()
+                    yield at, at, token.text[0], "in"
 
     def gaps(self, tokens: Sequence[Token]) -> list[int]:
         """Offsets in the row where a token may have been: at both ends of each, and between two
