@@ -185,8 +185,8 @@ def listed(
     """The fill as the one entry of a list that is to be asked for again."""
     if fill is None or fill.edit is None:
         return types.CompletionList(is_incomplete=True, items=[])
-    text = convert.with_plain_line_ends(fill.edit.text)
-    return types.CompletionList(is_incomplete=True, items=[entry(text, snapshot, cursor, encoding)])
+    item = entry(fill.edit.text, snapshot, cursor, encoding)
+    return types.CompletionList(is_incomplete=True, items=[item])
 
 
 def entry(
@@ -194,10 +194,11 @@ def entry(
 ) -> types.CompletionItem:
     """Editors keep an entry while it matches the word that is being typed, some by the text before
     the cursor and some by what the edit replaces. So the edit replaces that word by itself and the
-    fill, and begins as the entry's name does."""
+    fill, and begins as the entry's name does. Line ends are the document's: Helix takes an entry's
+    as they are."""
     word = word_before(snapshot, cursor)
     whole = word + text
-    name, *more = whole.strip().split("\n")
+    name, *more = convert.with_plain_line_ends(whole).strip().split("\n")
     start = Place(cursor.line, cursor.column - len(word))
     where = types.Range(
         convert.position_of(start, snapshot, encoding),
@@ -227,8 +228,9 @@ def shortened(name: str, *, goes_on: bool) -> str:
 
 def shown_in_place(text: str, snapshot: Snapshot, cursor: Place) -> types.MarkupContent:
     """All of what the lines at the cursor would be, which a menu itself has no room for."""
-    line = convert.with_plain_line_ends(snapshot.lines[cursor.line]).removesuffix("\n")
-    lines = textwrap.dedent(line[: cursor.column] + text + line[cursor.column :])
+    line = snapshot.lines[cursor.line]
+    lines = convert.with_plain_line_ends(line[: cursor.column] + text + line[cursor.column :])
+    lines = textwrap.dedent(lines).removesuffix("\n")
     fence = fence_for(lines)
     code = f"{fence}{snapshot.language}\n{lines}\n{fence}"
     return types.MarkupContent(types.MarkupKind.Markdown, code)

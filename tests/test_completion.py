@@ -131,12 +131,14 @@ async def test_an_entry_replaces_the_word_that_is_begun_and_nothing_else(
         await typing(c, head + tail)
         (entry,) = await entries(c, ask(c, line, column, INCOMPLETE))
         where, text = entry["textEdit"]["range"], entry["textEdit"]["newText"]
-        assert text == word + fill
+        line_end = "\r\n" if "\r\n" in before else "\n"
+        assert text == word + fill.replace("\n", line_end)
+        assert "\r" not in entry["label"] + entry["filterText"] + entry["documentation"]["value"]
         start = column - units(word, encoding)
         assert where == {"start": {"line": line, "character": start},
                          "end": {"line": line, "character": column}}  # fmt: skip
         # What it is called, sought by and sorted by; and it goes in as it is.
-        assert entry["filterText"] == text.split("\n")[0]
+        assert entry["filterText"] == text.split(line_end)[0]
         assert entry["label"].startswith(word)
         assert entry["sortText"] == BEHIND_OTHERS
         assert (entry["insertTextFormat"], entry["insertTextMode"]) == (1, 1)
