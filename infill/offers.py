@@ -37,12 +37,12 @@ class Deed(StrEnum):
     ADD_PARAMETER = "add-parameter"
 
 
-DOING = {  # what is being done, in words: "… changed while …"
-    Deed.FILL_HOLE: "a hole was being filled",
-    Deed.FILL_FUNCTION: "the holes of a function were being filled",
-    Deed.FILL_FILE: "its holes were being filled",
-    Deed.WRITE_DOCSTRING: "a docstring was being written",
-    Deed.ADD_PARAMETER: "a parameter was being added",
+DOING = {  # what is being done, in words
+    Deed.FILL_HOLE: "filling a hole",
+    Deed.FILL_FUNCTION: "filling the holes of a function",
+    Deed.FILL_FILE: "filling all holes",
+    Deed.WRITE_DOCSTRING: "writing a docstring",
+    Deed.ADD_PARAMETER: "adding a parameter",
 }
 
 
@@ -65,9 +65,12 @@ def offers_at(document: Document, start: int, end: int, settings: Settings) -> t
         offers.append(Offer(Deed.FILL_HOLE, title))
     if inside and tuple(inside) != tuple(here):
         title = f"Fill all holes in this function ({len(inside)})"
+        title = title if len(inside) > 1 else "Fill the hole in this function"
         offers.append(Offer(Deed.FILL_FUNCTION, title))
     if gaps and gaps not in (tuple(here), tuple(inside)):
-        offers.append(Offer(Deed.FILL_FILE, f"Fill all holes in this file ({len(gaps)})"))
+        title = f"Fill all holes in this file ({len(gaps)})"
+        title = title if len(gaps) > 1 else "Fill the hole in this file"
+        offers.append(Offer(Deed.FILL_FILE, title))
     tree = parse(document.text, document.language)
     if tree is None:
         return tuple(offers)

@@ -41,7 +41,7 @@ PATIENCE = 0.1  # seconds: an editor asks for actions whenever the cursor moves
 APPLYING = 60.0  # seconds an editor may take to apply an edit; some ask their user first
 OTHERS = 16  # so many other open files are looked at
 
-CHANGED = "{name} changed while {doing}: nothing was changed by infill-lsp."
+CHANGED = "{name} changed while infill-lsp was {doing}: nothing was changed."
 OLD = "{name} changed since this was offered: nothing was changed. Ask for the actions again."
 
 

@@ -128,6 +128,12 @@ class Editor(RawClient):
         self.reply(asked, None)
         return str(asked["params"]["token"])
 
+    def bar(self) -> str:
+        """Waits until a bar is shown; its token. Work that is done sooner shows none."""
+        token = self.progress()
+        self.expect(lambda it: it.get("method") == "$/progress" and it["params"]["token"] == token)
+        return token
+
     def edit(self) -> Message:
         asked = self.expect(lambda it: it.get("method") == "workspace/applyEdit")
         self.unanswered[asked["id"]] = asked
@@ -400,10 +406,9 @@ def test_the_command_is_answered_before_the_work_is_done(slow: Editor) -> None:
 
 def test_an_edit_is_not_sent_for_a_text_that_changed_meanwhile(slow: Editor) -> None:
     slow.take("Fill all holes in this file", 0)
-    token = slow.progress()
-    slow.expect(lambda it: it.get("method") == "$/progress")
+    token = slow.bar()
     slow.change(URI, 2, {"text": FIVE + "\n"})
-    assert "a.py changed while its holes were being filled: nothing was changed" in slow.said()
+    assert "a.py changed while infill-lsp was filling all holes: nothing was changed" in slow.said()
     assert slow.kinds(token)[-1] == "end"
     assert slow.nothing_came("workspace/applyEdit")
 
@@ -424,7 +429,7 @@ def test_cancelling_leaves_no_trace_and_stops_the_model(slow: Editor) -> None:
 
 def test_a_command_cancels_for_editors_without_a_button(slow: Editor) -> None:
     slow.take("Fill all holes in this file", 0)
-    token = slow.progress()
+    token = slow.bar()
     slow.ask("workspace/executeCommand", {"command": "infill.cancel"})
     assert slow.kinds(token)[-1] == "end"
     assert slow.nothing_came("workspace/applyEdit", "window/showMessage")
@@ -432,7 +437,7 @@ def test_a_command_cancels_for_editors_without_a_button(slow: Editor) -> None:
 
 def test_a_newer_action_on_the_same_document_takes_the_place_of_the_older(slow: Editor) -> None:
     slow.take("Fill all holes in this file", 0)
-    first = slow.progress()
+    first = slow.bar()
     slow.take("Fill all holes in this file", 0)
     assert slow.kinds(first)[-1] == "end"
     slow.progress()
@@ -442,7 +447,7 @@ def test_a_newer_action_on_the_same_document_takes_the_place_of_the_older(slow: 
 
 def test_closing_the_document_ends_the_work(slow: Editor) -> None:
     slow.take("Fill all holes in this file", 0)
-    token = slow.progress()
+    token = slow.bar()
     slow.notify("textDocument/didClose", {"textDocument": {"uri": URI}})
     assert slow.kinds(token)[-1] == "end"
     assert slow.nothing_came("workspace/applyEdit")
