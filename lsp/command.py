@@ -118,15 +118,15 @@ def add_serve(verbs: Verbs) -> None:
         help="the variable that holds the token to ask for",
     )
     verb.add_argument(
-        "--unload-after", type=seconds, metavar="S", default=600.0,
+        "--unload-after", type=at_least_zero, metavar="S", default=600.0,
         help="without a fill for so long, weights are given back (default: %(default)g, 0: never)",
     )  # fmt: skip
     verb.add_argument(
-        "--exit-after", type=seconds, metavar="S",
+        "--exit-after", type=at_least_zero, metavar="S",
         help="without a client for so long, it ends (default: 60 on a socket, 0: never, on TCP)",
     )  # fmt: skip
     verb.add_argument(
-        "--memory", type=seconds, metavar="GB", default=0.0,
+        "--memory", type=at_least_zero, metavar="GB", default=0.0,
         help="a ceiling of memory; what goes beyond is refused (default: none)",
     )  # fmt: skip
     verb.add_argument(
@@ -452,7 +452,7 @@ def least_and_most(text: str) -> tuple[int, int]:
     return bounds
 
 
-def seconds(text: str) -> float:
+def at_least_zero(text: str) -> float:
     try:
         value = float(text)
     except ValueError:

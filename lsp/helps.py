@@ -70,9 +70,10 @@ that other machines can reach is refused unless a certificate and a token are gi
   GET  /v1/card     what the model is      GET  /v1/watch   whether it is loaded, each change a line
   GET  /healthz     whether it lives       GET  /metrics    for Prometheus
   GET  /v1/state    clients, queue, speed, memory
+  POST /v1/completions, /v1/fim/completions, /infill   for clients of other servers
 
 A client that leaves is worked for no more from the next step on. Too much at once is refused: a
-body over 16 MB or with 256 holes (413), more fills than --queue (429), more memory than --memory
+body over 16 MB or 256 holes (413), more fills than --queue (429), more memory than --memory
 (503). The log, beside the socket, holds no code.""",
     """\
   infill-lsp serve                             for the windows of this machine

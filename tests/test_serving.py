@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +19,7 @@ import pytest
 from model import ModelError
 from model.machine import free_host, keep_within
 from model.serving.listening import at_path
+from tests.raw_client import ROOT
 from tests.servers import until
 from tests.serving import CANVAS, WHOLE, Served, refused, scripted, serving
 
@@ -29,7 +32,8 @@ def asked(**claim: object) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def bundled() -> Iterator[Served]:
-    with serving("bundled", "--memory", "4") as served:
+    """The bundled model in place of one that cannot be loaded, below a ceiling that is kept."""
+    with serving("no-such-model", "--memory", "4") as served:
         yield served
 
 
@@ -178,7 +182,7 @@ def test_a_server_that_nobody_needs_ends():
     with serving("scripted:x", "--exit-after", "1") as served:
         with served.watching() as lines:
             next(lines)
-            time.sleep(2.5)
+            time.sleep(1.7)
             assert served.process.poll() is None
         with served.watching() as lines:  # who comes back in time is served
             assert next(lines)["state"] == "ready"
@@ -229,7 +233,7 @@ def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path):
 
 
 def test_a_server_whose_socket_was_removed_ends_once_its_fills_have():
-    with serving(LONG) as served, served.asking(asked(deadline_ms=1500)) as lines:
+    with serving(LONG) as served, served.asking(asked(deadline_ms=800)) as lines:
         next(lines)
         served.socket.unlink()
         assert list(lines)[-1]["end"]["reason"] == "deadline"
@@ -248,15 +252,20 @@ def test_no_code_reaches_the_log(bundled: Served):
     assert secret not in served.log + (served.folder / "out").read_text()
 
 
-def test_the_bundled_model_fills_for_one_that_cannot_be_loaded_though_the_log_is_full():
-    """Where there is no /dev/full, the log is merely not written."""
-    with serving("no-such-model", log="/dev/full") as served, served.watching() as lines:
+def test_the_bundled_model_fills_for_one_that_cannot_be_loaded(bundled: Served):
+    with bundled.watching() as lines:
         told = next(lines)
-        assert "no-such-model" in told["failure"]
-        assert "bundled model fills" in told["failure"]
+    assert told["state"] == "ready"
+    assert "no-such-model" in told["failure"]
+    assert "bundled model fills" in told["failure"]
+    assert bundled.get("/healthz")["model"] == "no-such-model"
+
+
+def test_a_full_disk_for_the_log_hurts_nobody():
+    """Where there is no /dev/full, the log is merely not written."""
+    with serving(log="/dev/full") as served:
         assert served.fill()[-1]["end"]["reason"] == "final"
-        out = (served.folder / "out").read_text()
-        assert out.count("\n") == 1  # where it listens, and no complaint
+        assert served.out.count("\n") == 1  # where it listens, and no complaint
 
 
 def test_above_its_ceiling_a_server_gives_back_its_weights_and_refuses():
@@ -315,3 +324,11 @@ def test_metrics_are_what_prometheus_reads(bundled: Served):
     assert bundled.metric("infill_steps_total") == bundled.state["steps"] > 0
     assert bundled.metric("infill_tokens_total") > 0
     assert bundled.metric("infill_loads_total") == 1
+
+
+@pytest.mark.parametrize("start", ["model", "lsp.handlers", "model.serving.wire"])
+def test_what_only_asks_loads_no_server(start: str):
+    heavy = ("starlette", "uvicorn", "prometheus_client", "torch")
+    program = f"import sys, {start}; print(set(sys.modules) & set({heavy}))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("set()\n", "")

@@ -9,14 +9,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
+from model.serving.ceiling import resident
+
 STEPS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)  # seconds
 FILLS = (0.05, 0.1, 0.2, 0.5, 1, 1.5, 2, 5, 10, 30)
 
 
 class Seen(Protocol):
     """What is looked at when someone asks."""
-
-    rss: int
 
     @property
     def queued(self) -> int: ...
@@ -50,7 +50,7 @@ class Metrics:
         )
         self._gauge("infill_queue", "Fills without a draft yet", lambda: seen.queued)
         self._gauge("infill_running", "Fills that are being stepped", lambda: seen.running)
-        self._gauge("infill_resident_bytes", "Memory of this process", lambda: seen.rss)
+        self._gauge("infill_resident_bytes", "Memory of this process", resident)
         self.registry.register(Counts(seen))
 
     def fill(self, outcome: str, seconds: float) -> None:
