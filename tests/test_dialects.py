@@ -600,7 +600,10 @@ ASKED = st.builds(
 
 
 @given(ASKED, FEW, FEW)
+@example(Asked("", stops=("ab",)), "xa", "b")
 @example(Asked("", "\na a a"), "a\na", " a a")
+@example(Asked("f(", ")\n"), "a)", "")
+@example(Asked("f(", ")\n"), "a)", "b")
 def test_what_is_sure_of_a_beginning_is_a_beginning_of_what_is_kept(
     asked: Asked, text: str, more: str
 ) -> None:
