@@ -6,20 +6,28 @@ Knows documents and models, no editors.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from infill.answer import Watch
 from infill.aside import aside
 from infill.document import Document
+from infill.fill_all import PATIENCE_MS
 from infill.holes import Gap, Kind
 from infill.joint import Outcome, Report, fill_gaps
-from infill.offers import Deed, gaps_for, on_the_line
+from infill.mend import broken_at, mend
+from infill.offers import STRENGTHS, Deed, gaps_for, on_the_line
 from infill.parameter import callee_at, fits, uses_of
 from infill.privacy import refusal
 from infill.reason import Reason
+from infill.rewrite import rewrite
 from infill.settings import Settings
 from infill.syntax import parse
-from model.canvas import Denoiser
+from model.canvas import Canvas, Denoiser, Draft
+
+REPAIR_MS = 30_000  # a third of it is searched in without the model; nobody waits longer for one
 
 
 async def carry_out(
@@ -39,6 +47,13 @@ async def carry_out(
     if reason := refused(document, root, settings):
         return Outcome((), reason.explanation)
     size = len(document.text)
+    if deed is Deed.REPAIR or deed in STRENGTHS:
+        patient = replace(settings, deadline_ms=PATIENCE_MS, min_confidence=0.0)
+        work = _repaired if deed is Deed.REPAIR else partial(_rewritten, STRENGTHS[deed])
+        return await work(
+            document, start, end, denoiser=denoiser, settings=patient, others=others, root=root,
+            watch=_watching(report),
+        )  # fmt: skip
     gaps = await aside(size, partial(gaps_for, deed, document, start, end, settings))
     if not gaps:
         return Outcome((), "There is nothing here any more that this could be done to.")
@@ -49,6 +64,34 @@ async def carry_out(
     if deed is not Deed.ADD_PARAMETER:
         return outcome
     return await aside(size, partial(_all_or_nothing, document, start, gaps, outcome))
+
+
+async def _repaired(document: Document, start: int, end: int, **more: Any) -> Outcome:
+    damage = await aside(len(document.text), partial(broken_at, document, start, end))
+    if damage is None:
+        return Outcome((), "There is no syntax error here.")
+    settings: Settings = more.pop("settings")
+    quick = replace(settings, deadline_ms=REPAIR_MS)
+    mended = await mend(document, damage, settings=quick, **more)
+    return Outcome(mended.edits, mended.reason)
+
+
+async def _rewritten(
+    strength: float, document: Document, start: int, end: int, **more: Any
+) -> Outcome:
+    found = await rewrite(document, start, end, strength, **more)
+    first, *others = [variant.edit for variant in found.variants] or [None]
+    if first is None:
+        return Outcome((), found.reason)
+    return Outcome((first,), others=tuple(it for it in others if it))
+
+
+def _watching(report: Report | None) -> Watch | None:
+    def watch(canvas: Canvas, draft: Draft) -> None:
+        if report is not None:
+            report("", min(draft.settled_share, 0.99))
+
+    return watch if report is not None else None
 
 
 def refused(document: Document, root: Path | None, settings: Settings) -> Reason | None:

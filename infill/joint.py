@@ -28,10 +28,12 @@ Report = Callable[[str, float], None]  # in words, and the share that is done
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """`edits` are in file order, for the document as it was; `told` says in a sentence what a user
-    would otherwise miss, "" where everything went well."""
+    would otherwise miss, "" where everything went well. `others` are edits that may be had in place
+    of the one that is likeliest."""
 
     edits: tuple[Edit, ...]
     told: str = ""
+    others: tuple[Edit, ...] = ()
 
 
 async def fill_gaps(

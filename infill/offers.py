@@ -7,7 +7,7 @@ knows neither editors nor models.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -17,12 +17,15 @@ from infill.document import Document
 from infill.edit import line_end_of
 from infill.hole import hole_at
 from infill.holes import Gap, Kind, docstring_gap, gaps_in
+from infill.mend import broken_at
 from infill.parameter import callee_at, parameter_gaps, uses_of
+from infill.rewrite import FREELY, GENTLY, MODERATELY
 from infill.settings import Settings
 from infill.syntax import Node, Tree, parse
 from model.canvas import Hole
 
 LOOKED_AT = 100_000  # characters, some 2,500 lines: a larger file takes too long at each key
+MOST_LINES = 200  # of a selection; a model says itself how much of that it can rewrite
 _FUNCTIONS = (*DEFINITIONS, "arrow_function", "function_expression", "func_literal")
 _BLANKS = re.compile(r"[ \t]*")
 
@@ -35,6 +38,10 @@ class Deed(StrEnum):
     FILL_FILE = "fill-file"
     WRITE_DOCSTRING = "write-docstring"
     ADD_PARAMETER = "add-parameter"
+    REPAIR = "repair"
+    REWRITE_GENTLY = "rewrite-gently"
+    REWRITE_MODERATELY = "rewrite-moderately"
+    REWRITE_FREELY = "rewrite-freely"
 
 
 DOING = {  # what is being done, in words
@@ -43,6 +50,15 @@ DOING = {  # what is being done, in words
     Deed.FILL_FILE: "filling all holes",
     Deed.WRITE_DOCSTRING: "writing a docstring",
     Deed.ADD_PARAMETER: "adding a parameter",
+    Deed.REPAIR: "repairing the syntax",
+    Deed.REWRITE_GENTLY: "rewriting the selection",
+    Deed.REWRITE_MODERATELY: "rewriting the selection",
+    Deed.REWRITE_FREELY: "rewriting the selection",
+}
+STRENGTHS = {
+    Deed.REWRITE_GENTLY: GENTLY,
+    Deed.REWRITE_MODERATELY: MODERATELY,
+    Deed.REWRITE_FREELY: FREELY,
 }
 
 
@@ -52,8 +68,11 @@ class Offer:
     title: str
 
 
-def offers_at(document: Document, start: int, end: int, settings: Settings) -> tuple[Offer, ...]:
-    """What applies from `start` to `end`, the most particular first; nothing in a huge file."""
+def offers_at(
+    document: Document, start: int, end: int, settings: Settings, abilities: Set[str] = frozenset()
+) -> tuple[Offer, ...]:
+    """What applies from `start` to `end`, the most particular first; nothing in a huge file.
+    `abilities` are the model's."""
     if len(document.text) > LOOKED_AT:
         return ()
     gaps = gaps_in(document)
@@ -80,6 +99,13 @@ def offers_at(document: Document, start: int, end: int, settings: Settings) -> t
     if callee is not None and uses_of(tree, callee):
         title = "Add a parameter and update its uses in this file"
         offers.append(Offer(Deed.ADD_PARAMETER, title))
+    if broken_at(document, start, end) is not None:
+        offers.append(Offer(Deed.REPAIR, "Repair syntax here"))
+    if "re-noise" in abilities and _is_selection(document.text[start:end]):
+        offers += [
+            Offer(deed, f"Rewrite selection {deed.value.removeprefix('rewrite-')}")
+            for deed in STRENGTHS
+        ]
     return tuple(offers)
 
 
@@ -108,6 +134,11 @@ def gaps_for(
         return _docstring_at(tree, start)
     callee = callee_at(tree, on_the_line(document.text, start))
     return () if callee is None else parameter_gaps(tree, callee)
+
+
+def _is_selection(text: str) -> bool:
+    """A cursor that covers the character under it selects nothing."""
+    return len(text.strip()) > 1 and text.count("\n") < MOST_LINES
 
 
 def _touched(document: Document, gaps: Sequence[Gap], start: int, end: int) -> Sequence[Gap]:

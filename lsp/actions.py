@@ -12,7 +12,7 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -72,20 +72,25 @@ class Actions:
         """None where nothing applies, and where that would take longer than an editor can wait."""
         server = self._server
         snapshot = server.session.documents.get(params.text_document.uri)
-        if snapshot is None or not self.client.applies_edits or not _asks_for(params.context.only):
+        only = params.context.only
+        asked = any(_asks_for(kind, only) for kind in ACTION_KINDS)
+        if snapshot is None or not self.client.applies_edits or not asked:
             return None
         document = convert.document_of(snapshot)
         start, end = self._offsets(params.range, snapshot)
         settings = server.session.settings
         if refused(document, self._root_of(document), settings):
             return None
-        look = partial(offers_at, document, start, end, settings)
+        denoiser = server.session.resident.denoiser
+        abilities = denoiser.card.abilities if denoiser is not None else frozenset[str]()
+        look = partial(offers_at, document, start, end, settings, abilities)
         try:
             async with asyncio.timeout(PATIENCE):
                 offers = await aside(len(document.text), look)
         except TimeoutError:
             return None
-        actions = [self._action(offer.deed, offer.title, snapshot, params) for offer in offers]
+        wanted = [it for it in offers if _asks_for(_kind_of(it.deed), params.context.only)]
+        actions = [self._action(offer.deed, offer.title, snapshot, params) for offer in wanted]
         return actions or None
 
     def _action(
@@ -103,7 +108,7 @@ class Actions:
         command = types.Command(title, ACT, arguments=[place])
         if not self.client.takes_actions:
             return command
-        return types.CodeAction(title, kind=ACTION_KINDS[0], command=command)
+        return types.CodeAction(title, kind=_kind_of(deed), command=command)
 
     def act(self, *arguments: Any) -> None:
         """Begins what is wished for; how it goes is told by progress, messages and the edit."""
@@ -151,6 +156,9 @@ class Actions:
         ended = "nothing was changed"
         try:
             outcome = await self._server.session.deeds.run(uri, self._work(wish, denoiser, bar))
+            if outcome is not None and outcome.others and self.client.asks_users:
+                bar.close(f"{len(outcome.others) + 1} variants")  # nobody knows when one is chosen
+                outcome = await self._chosen(outcome)
             ended = await self._conclude(wish, outcome)
         except ModelError as error:
             self._say(types.MessageType.Error, f"Nothing was changed: {error}")
@@ -206,6 +214,21 @@ class Actions:
         places = len(outcome.edits)
         return f"written in {places} places" if places > 1 else "written"
 
+    async def _chosen(self, outcome: Outcome) -> Outcome | None:
+        """The outcome with the one of its variants that the user chooses; None for none."""
+        variants = (*outcome.edits, *outcome.others)
+        titles = {f"{n}: {_short(edit.text)}": edit for n, edit in enumerate(variants, start=1)}
+        actions = [types.MessageActionItem(title) for title in titles]
+        question = "infill-lsp: which of these shall stand in place of the selection?"
+        params = types.ShowMessageRequestParams(types.MessageType.Info, question, actions)
+        asked = self._server.window_show_message_request_async(params)
+        try:
+            answer = await asyncio.shield(asked)
+        except JsonRpcException:
+            return outcome  # it cannot ask after all: the likeliest, which can be undone
+        edit = titles.get(answer.title) if answer is not None else None
+        return None if edit is None else replace(outcome, edits=(edit,))
+
     async def _apply(self, wish: Wish, outcome: Outcome) -> str | None:
         """What kept the editor from applying the edits, in words.
 
@@ -251,11 +274,13 @@ class Actions:
         task.add_done_callback(self._tasks.discard)
 
 
-def _asks_for(only: Sequence[types.CodeActionKind | str] | None) -> bool:
+def _kind_of(deed: Deed) -> str:
+    return ACTION_KINDS[1] if deed is Deed.REPAIR else ACTION_KINDS[0]
+
+
+def _asks_for(kind: str, only: Sequence[types.CodeActionKind | str] | None) -> bool:
     wanted = [it.value if isinstance(it, types.CodeActionKind) else it for it in only or ()]
-    return not wanted or any(
-        kind == each or kind.startswith(f"{each}.") for kind in ACTION_KINDS for each in wanted
-    )
+    return not wanted or any(kind == each or kind.startswith(f"{each}.") for each in wanted)
 
 
 def _read(arguments: tuple[Any, ...]) -> tuple[Deed, str, int | None, types.Range]:
@@ -281,6 +306,12 @@ def _read(arguments: tuple[Any, ...]) -> tuple[Deed, str, int | None, types.Rang
                 f"{ACT} takes one object with `deed` (one of {deeds}), `uri` and `range`, and may "
                 "be given the document's `version`; an editor's menu of code actions fills it in"
             )
+
+
+def _short(text: str, most: int = 60) -> str:
+    """A text in one line, as an entry of a menu."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def _name_of(uri: str) -> str:

@@ -20,7 +20,7 @@ class Bar:
         self._title = title
         self._cancellable = cancellable
         self.token = str(uuid.uuid4())
-        self._begun = False
+        self._begun = self._ended = False
         self._farewell: str | None = None  # once the work has ended
         self._last: tuple[str, int] | None = None
 
@@ -52,6 +52,8 @@ class Bar:
             self._shown.report(self.token, said)
 
     def close(self, message: str) -> None:
-        self._farewell = message
-        if self._begun:
+        """The first time ends the bar; what is said later comes too late."""
+        self._farewell = self._farewell or message
+        if self._begun and not self._ended:
+            self._ended = True
             self._shown.end(self.token, types.WorkDoneProgressEnd(message=message))

@@ -500,6 +500,70 @@ def test_a_model_that_fails_is_told_of_each_time_and_no_bar_stays(editor: Editor
     assert kinds.count("begin") == kinds.count("end")
 
 
+BROKEN = "def area(width, height:\n    return width * height\n"
+
+
+def test_a_file_that_does_not_parse_is_repaired(editor: Editor) -> None:
+    check(editor, BROKEN, "Repair syntax here", 0, BROKEN.replace("height:", "height):"))
+
+
+def test_repair_is_offered_as_a_quick_fix_and_only_where_something_is_broken(
+    editor: Editor,
+) -> None:
+    editor.open(URI, BROKEN)
+    repair = "Repair syntax here"
+    kinds = {it["title"]: it["kind"] for it in editor.actions(0)}
+    assert kinds[repair] == "quickfix"
+    assert editor.titles(0, only=["quickfix"]) == [repair]
+    assert repair not in editor.titles(0, only=["refactor"])
+    editor.change(URI, 2, {"text": BROKEN.replace("height:", "height):")})
+    assert repair not in editor.titles(0)
+
+
+SELECTED = "def area(width, height):\n    return width * height\n"
+SELECTION = {"line": 1, "character": 11, "end": (1, 25)}
+
+
+def test_a_selection_is_rewritten_and_what_is_round_it_stays(editor: Editor) -> None:
+    editor.plays("height * width")
+    editor.open(URI, SELECTED)
+    strengths = [it for it in editor.titles(**SELECTION) if it.startswith("Rewrite")]
+    assert strengths == [f"Rewrite selection {how}" for how in ("gently", "moderately", "freely")]
+    assert not [it for it in editor.titles(1, 11) if it.startswith("Rewrite")]
+    editor.take("Rewrite selection gently", **SELECTION)
+    asked = editor.edit()
+    assert after(SELECTED, asked) == SELECTED.replace("width * height", "height * width")
+    editor.reply(asked, {"applied": True})
+
+
+@pytest.mark.parametrize("chosen", [0, 1, None], ids=["first", "second", "none"])
+async def test_of_several_variants_the_user_chooses_or_none(chosen: int | None) -> None:
+    texts = iter(["height * width", "width * (height)"] * 9)
+    denoiser = Scripted(lambda canvas: (next(texts),))
+    window = {"workDoneProgress": True, "showMessage": dict[str, str]()}
+    capabilities: Message = {**CAPABILITIES, "window": window}
+    async with served(denoiser, capabilities=capabilities) as client:
+        client.notify("textDocument/didClose", {"textDocument": {"uri": URI}})
+        client.open(URI, SELECTED)
+        at = {"start": {"line": 1, "character": 11}, "end": {"line": 1, "character": 25}}
+        wish = {"deed": "rewrite-freely", "uri": URI, "range": at}
+        client.request("workspace/executeCommand", {"command": "infill.act", "arguments": [wish]})
+        asked = await client.message(lambda it: it.get("method") == "window/showMessageRequest")
+        actions = asked["params"]["actions"]
+        assert {it["title"][3:] for it in actions} == {"height * width", "width * (height)"}
+        client.send({"id": asked["id"], "result": None if chosen is None else actions[chosen]})
+        if chosen is None:
+            await client.answer(client.request("workspace/executeCommand", STATUS))
+            assert "workspace/applyEdit" not in [it.get("method") for it in client.output.messages]
+            return
+        edit = await client.message(lambda it: it.get("method") == "workspace/applyEdit")
+        (change,) = edit["params"]["edit"]["documentChanges"]
+        assert change["edits"][0]["newText"] == actions[chosen]["title"][3:]
+
+
+STATUS = {"command": "infill.status"}
+
+
 async def asked(client: Client) -> str:
     """Asks for all holes to be filled; what the user is told."""
     client.request("workspace/executeCommand", {"command": "infill.act", "arguments": [place()]})
