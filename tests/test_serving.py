@@ -144,6 +144,21 @@ def test_only_the_newest_draft_waits_for_who_reads_slowly():
     assert b'"steps":200' in answer
 
 
+def test_no_step_is_made_for_one_who_does_not_read_once_it_is_over():
+    model = scripted(text="x" * 1000, seconds_a_step=0.005, steps_a_fill=100_000)
+    with serving(model) as served, socket.socket(socket.AF_UNIX) as deaf:
+        deaf.connect(str(served.socket))
+        body = json.dumps(asked(asker="a", document="d")).encode()
+        deaf.sendall(b"POST /v1/fill HTTP/1.1\r\nHost: s\r\nContent-Length: %d\r\n\r\n%s"
+                     % (len(body), body))  # fmt: skip
+        until(lambda: served.metric("infill_drafts_total") > 50, "more than is on the way")
+        newer = served.fill(asked(asker="a", document="d", deadline_ms=200))
+        assert newer[-1]["end"]["reason"] == "deadline"
+        drafts = served.metric("infill_drafts_total")
+        time.sleep(0.3)
+        assert served.metric("infill_drafts_total") == drafts
+
+
 def test_what_a_model_cannot_answer_is_a_line_that_says_so():
     with serving(scripted(error="out of ink")) as served:
         assert served.fill() == [{"error": {"message": "out of ink"}}]

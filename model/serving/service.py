@@ -54,6 +54,7 @@ class Visit:
     begun: bool = False  # the denoiser has it
     steps: int = 0
     queue_ms: float = 0.0
+    work: asyncio.Task[None] | None = None  # what takes the drafts of the denoiser
     _newest: Draft | None = None
     _error: Exception | None = None
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -72,10 +73,12 @@ class Visit:
             self._news.set()
 
     def over(self, reason: str, error: Exception | None = None) -> None:
-        """Only the first reason counts."""
+        """Only the first reason counts. From here on no step is made, even if nobody reads."""
         if not self.reason:
             self.reason, self._error = reason, error
             self._news.set()
+            if self.work is not None:
+                self.work.cancel()
 
     async def next(self) -> Draft | None:
         """The newest draft that was not read; None at the end. Raises what it failed with."""
@@ -177,7 +180,7 @@ class Service:
         late = None
         if claim.deadline_ms:
             late = loop.call_later(claim.deadline_ms / 1000, visit.over, "deadline")
-        work = loop.create_task(self._work(visit, canvas))
+        work = visit.work = loop.create_task(self._work(visit, canvas))
         try:
             while (draft := await visit.next()) is not None:
                 yield draft
@@ -188,7 +191,6 @@ class Service:
             self.visits.pop(visit, None)
             self.used = self.asked = monotonic()
             self.metrics.fill(visit.reason, visit.ms / 1000)
-            work.cancel()
             await asyncio.wait([work])
 
     async def _work(self, visit: Visit, canvas: Canvas) -> None:
