@@ -102,6 +102,7 @@ async def test_who_leaves_during_a_load_leaves_it_to_the_others(gate: Gate):
     assert service.queued == 0
     gate.opened.set()
     assert (await service.card()).name == "scripted"
+    assert gate.begun == 1
     await service.close()
 
 
