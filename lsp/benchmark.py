@@ -69,7 +69,7 @@ def window_numbers(settings: Settings, saw: Callable[[], None]) -> dict[str, Any
         saw()
     without, _ = when_answered(enabled=False)
     with_model, seconds = when_answered(
-        model=settings.model, model_keys=settings.model_keys, seed=settings.seed
+        model=settings.model, model_keys=settings.model_keys, seed=settings.seed, server="inside"
     )
     return {
         "initialize_ms": spread(starts),

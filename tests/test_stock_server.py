@@ -42,6 +42,7 @@ def client(cache: Path) -> Iterator[RawClient]:
 def use(client: RawClient, model: str, keys: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The server's status when it has loaded that model, or something in its place."""
     options = {"model": model, "model_keys": keys or {}, "deadline_ms": 30_000}
+    options["server"] = "inside"  # or each of so many networks would start a server
     client.notify(
         "workspace/didChangeConfiguration",
         {"settings": {"infill": options | {"min_confidence": 0.0}}},
