@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
 # Brings Neovim >= 0.12, which the tests drive, onto a Debian-like x86-64 machine; with --helix also Helix
-# and tmux, its terminal in the tests. Knows nothing of the tests. Writes into one folder only and needs
-# no root.
+# and tmux, its terminal in the tests; with --emacs also Emacs with eglot and lsp-mode (480 MB). Knows
+# nothing of the tests. Writes into one folder only and needs no root.
 #
-# usage: editors/bring.sh [--helix] [FOLDER]        FOLDER is .editors in the repository unless named
+# usage: editors/bring.sh [--helix] [--emacs] [FOLDER]   FOLDER is .editors in the repository unless named
 #
 # A program that is already there is used: $INFILL_NVIM, then nvim on PATH, then FOLDER/bin/nvim; hx and
-# tmux likewise on PATH, then in FOLDER/bin.
+# tmux likewise on PATH, then in FOLDER/bin; of Emacs only FOLDER/bin/emacs, as it must bring lsp-mode.
 # The folder must stay where it is, its path is written into the programs.
 set -euo pipefail
 
 main() {
-  local helix='' folder=''
+  local helix='' emacs='' folder=''
   for word in "$@"; do
     case $word in
       --helix) helix=hx ;;
+      --emacs) emacs=emacs-nox ;;
       -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; return ;;
       -*) stop "unknown option $word; try --help" ;;
       *) folder=$word ;;
@@ -30,12 +31,14 @@ main() {
   find_neovim "$folder" || wanted+=(neovim)
   [ -z "$helix" ] || find_helix "$folder" || wanted+=(hx)
   [ -z "$helix" ] || find_tmux "$folder" || wanted+=(tmux)
+  [ -z "$emacs" ] || find_emacs "$folder" || wanted+=(emacs-nox elpa-lsp-mode)
   [ ${#wanted[@]} -gt 0 ] || return 0
   echo "bringing ${wanted[*]} into $folder"
   bring "$folder" "${wanted[@]}"
   find_neovim "$folder" || stop "Neovim was unpacked into $folder but does not start, or is older than 0.12"
   [ -z "$helix" ] || find_helix "$folder" || stop "Helix was unpacked into $folder but does not start"
   [ -z "$helix" ] || find_tmux "$folder" || stop "tmux was unpacked into $folder but does not start"
+  [ -z "$emacs" ] || find_emacs "$folder" || stop "Emacs was unpacked into $folder but does not start"
 }
 
 stop() {
@@ -74,6 +77,14 @@ find_helix() { # FOLDER
   return 1
 }
 
+find_emacs() { # FOLDER
+  local emacs=$1/bin/emacs
+  # Without a compiler beside it, it cannot compile natively and must not try.
+  [ -x "$emacs" ] && "$emacs" -Q --batch --eval "(setq native-comp-enable-subr-trampolines nil)" \
+    --eval "(mapc #'require '(eglot lsp-mode))" >/dev/null 2>&1 || return 1
+  echo "Emacs: $emacs ($("$emacs" --version | head -n 1))"
+}
+
 find_tmux() { # FOLDER; a server is started, which a version alone does not prove to work
   local tmux socket
   socket=$(mktemp -u)
@@ -103,6 +114,7 @@ bring() { # FOLDER PACKAGE…
   case " $* " in *" neovim "*) place "$folder" nvim usr/bin/nvim VIMRUNTIME usr/share/nvim/runtime ;; esac
   case " $* " in *" hx "*) place "$folder" hx usr/lib/hx/hx HELIX_RUNTIME usr/lib/hx/runtime ;; esac
   case " $* " in *" tmux "*) place "$folder" tmux usr/bin/tmux ;; esac
+  case " $* " in *" emacs-nox "*) place_emacs "$folder" ;; esac
 }
 by_hand='Install Neovim 0.12 or newer by hand and put it on PATH, or name it in INFILL_NVIM.'
 
@@ -164,6 +176,19 @@ place() { # FOLDER NAME PROGRAM [VARIABLE RUNTIME]
     printf 'exec "%s" "$@"\n' "$system/$3"
   } >"$1/bin/$2"
   chmod +x "$1/bin/$2"
+}
+
+# Emacs looks for its parts where it was to be installed, so each is named, lsp-mode's among them.
+place_emacs() { # FOLDER
+  local share libexec
+  share=$(echo "$1"/system/usr/share/emacs/[0-9]*) libexec=$(echo "$1"/system/usr/libexec/emacs/*/x86_64-linux-gnu)
+  place "$1" emacs usr/bin/emacs-nox
+  {
+    echo '#!/bin/sh'
+    echo "export EMACSDATA=\"$share/etc\" EMACSDOC=\"$share/etc\" EMACSPATH=\"$libexec\""
+    echo "export EMACSLOADPATH=\"$(find "$share/lisp" "$1"/system/usr/share/emacs/site-lisp/elpa-src -type d | paste -sd :)\""
+    printf 'exec "%s" --dump-file="%s" "$@"\n' "$1/system/usr/bin/emacs-nox" "$(echo "$libexec"/*.pdmp)"
+  } >"$1/bin/emacs"
 }
 
 main "$@"
