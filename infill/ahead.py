@@ -5,39 +5,57 @@ memory, or nowhere. Knows neither editors nor models.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import re
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from infill.document import Document
-from infill.edit import Edit, applied
+from infill.edit import Edit, applied, line_end_of
+from infill.fill import Fill
 from model.canvas import ModelError
 
 PAUSE = 0.05  # seconds: the fill is on its way to the screen first, and who types on does so sooner
 
-Make = Callable[[Document, int], Coroutine[Any, Any, object]]
+Make = Callable[[Document, int], Coroutine[Any, Any, Fill]]
 
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """That the edit, made for this document, will be accepted."""
+    """That the edit, made for this document, will be accepted; and perhaps Enter pressed."""
 
     document: Document
     edit: Edit
 
     @property
-    def next(self) -> tuple[Document, int]:
-        """The document and the cursor behind what was accepted."""
-        return applied(self.document, self.edit), self.edit.start + len(self.edit.text)
+    def accepted(self) -> Document:
+        return applied(self.document, self.edit)
+
+    @property
+    def enter(self) -> str:
+        """What editors write for that key behind the edit; nothing in the middle of a line."""
+        text, end = self.accepted.text, self.edit.start + len(self.edit.text)
+        if text[end : end + 1] not in ("", "\r", "\n"):
+            return ""
+        line = re.split(r"[\r\n]", text[:end])[-1]
+        return line_end_of(text) + line[: len(line) - len(line.lstrip())]
+
+    def nexts(self) -> Iterator[tuple[Document, int]]:
+        """Where text may be wanted next: behind the edit, or else in a new line below it."""
+        yield self.accepted, self.edit.start + len(self.edit.text)
+        if enter := self.enter:
+            edit = replace(self.edit, text=self.edit.text + enter)
+            yield applied(self.document, edit), edit.start + len(edit.text)
 
     def may_still_be(self, text: str) -> bool:
-        """Whether nothing was done but to type the edit's beginning, or all of it."""
+        """Whether nothing was done but to type the beginning of that, or all of it."""
         before, edit = self.document.text, self.edit
+        written = edit.text + self.enter
         typed = len(text) - len(before) + edit.end - edit.start
         return (
-            0 <= typed <= len(edit.text)
-            and text == before[: edit.start] + edit.text[:typed] + before[edit.end :]
+            0 <= typed <= len(written)
+            and text == before[: edit.start] + written[:typed] + before[edit.end :]
         )
 
 
@@ -51,7 +69,7 @@ class Ahead:
 
     def begin(self, key: str, guess: Guess, make: Make) -> None:
         """`key` is whose text the guess is about. One that says the same is left as it is."""
-        if self._guess and key == self._key and guess.next == self._guess.next:
+        if self._guess and key == self._key and guess.accepted == self._guess.accepted:
             return
         self.give_up()
         self._key, self._guess = key, guess
@@ -73,4 +91,7 @@ class Ahead:
 async def made(guess: Guess, make: Make) -> None:
     await asyncio.sleep(PAUSE)
     with suppress(ModelError):  # nobody asked; whoever does will hear of it
-        await make(*guess.next)
+        for document, cursor in guess.nexts():
+            fill = await make(document, cursor)
+            if fill.edit and fill.edit.text:
+                return

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infill.ahead import Ahead, Guess
+from infill.ahead import Ahead, Guess, made
 from infill.document import Document
-from infill.edit import Edit, applied
-from infill.fill import fill_at
+from infill.edit import Edit
+from infill.fill import Fill, Timing, fill_at
 from infill.memory import Memory
 from infill.reason import Reason
 from infill.settings import Settings
@@ -43,19 +43,38 @@ def test_a_guess_holds_while_its_beginning_is_typed(
     assert guess.may_still_be(before + fill[:typed] + after)
     assert not guess.may_still_be(before + fill[:typed] + "x" + after)
     assert not guess.may_still_be("x" + before + fill[:typed] + after)
-    assert guess.next == (applied(document, guess.edit), len(before + fill))
+    places = [(it.text[:cursor], it.text[cursor:]) for it, cursor in guess.nexts()]
+    assert places[0] == (before + fill, after)
+    if after[:1] in ("", "\n"):
+        assert places[1:] == [(f"{before}{fill}\n", after)]
+        assert guess.may_still_be(f"{before}{fill}\n{after}")
+    else:
+        assert not places[1:]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "enter"),
+    [
+        ("if x:\n    y = ", "\nz = 1\n", "\n    "), ("\ty = ", "", "\n\t"),
+        ("if x:\r\n  y = ", "\r\n", "\r\n  "), ("y = f(", ")\n", ""),
+    ],
+)  # fmt: skip
+def test_a_new_line_begins_like_the_one_above_it(before: str, after: str, enter: str) -> None:
+    document = Document(None, "python", before + after)
+    assert Guess(document, Edit(len(before), len(before), "1")).enter == enter
 
 
 async def test_a_window_works_on_one_guess_at_a_time_and_gives_up_what_no_longer_fits() -> None:
     begun: list[str] = []
     ended: list[str] = []
 
-    async def make(document: Document, cursor: int) -> None:
+    async def make(document: Document, cursor: int) -> Fill:
         begun.append(document.text)
         try:
             await asyncio.sleep(3600)
         finally:
             ended.append(document.text)
+        return Fill(None, 0.0, Reason.NOTHING_DUE, 0, Timing())
 
     async def until_begun(count: int) -> None:
         while len(begun) < count:
@@ -81,6 +100,25 @@ async def test_a_window_works_on_one_guess_at_a_time_and_gives_up_what_no_longer
     ahead.heed("b", lambda: document.text)  # something else is asked
     await asyncio.sleep(0)
     assert len(ended) == 3
+
+
+async def test_where_nothing_is_due_behind_the_edit_a_new_line_is_guessed() -> None:
+    asked: list[tuple[str, int]] = []
+    nothing = Fill(None, 0.0, Reason.NOTHING_DUE, 0, Timing())
+    something = Fill(Edit(0, 0, "1"), 1.0, None, 4, Timing())
+    guess = Guess(Document(None, "python", " x = \n"), Edit(5, 5, "f()"))
+    for answer, places in [
+        (nothing, [(" x = f()\n", 8), (" x = f()\n \n", 10)]),
+        (something, [(" x = f()\n", 8)]),
+    ]:
+
+        async def make(document: Document, cursor: int, answer: Fill = answer) -> Fill:
+            asked.append((document.text, cursor))
+            return answer
+
+        asked.clear()
+        await made(guess, make)
+        assert asked == places
 
 
 class Halting(Scripted):
