@@ -206,7 +206,7 @@ def check(language: str, whole: str, was: str, became: str) -> None:
 @pytest.mark.parametrize(
     ("was", "became"),
     [
-        ("(prices, tax)", "(prices tax)"),
+        ("(prices, default=None)", "(prices, default=None"),
         ("(prices, tax)", "(prices, tax"),
         ("in prices:", "in prices"),
         ("return found", "retun found"),
