@@ -159,6 +159,44 @@ async def test_no_hole_may_grow_further_than_the_models_own():
     await service.close()
 
 
+class Threaded(Scripted):
+    """A model whose thread has ended."""
+
+    def __init__(self, script: str) -> None:
+        super().__init__(script)
+        self.thread = threading.Thread(target=lambda: None)
+
+
+async def test_a_model_whose_thread_has_died_is_loaded_anew():
+    gate = Gate(Loaded(Threaded("abc")), Loaded(Scripted("def")))
+    gate.opened.set()
+    service = Service(gate)
+    await service.card()
+    assert "thread" in (service.weights.trouble or "")
+    assert (await all_of(service))[-1].texts == ("def",)
+    assert service.weights.trouble is None
+    await service.close()
+
+
+class Lasting(Scripted):
+    """Is in a step that no one can end."""
+
+    ended = threading.Event()
+
+    def close(self) -> None:
+        self.ended.wait(20)
+
+
+async def test_the_end_waits_for_no_step_that_takes_long(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(its, "LAST", 0.05)
+    service = Service(lambda tell: Loaded(Lasting("abc")))
+    await all_of(service)
+    async with asyncio.timeout(5):
+        await service.close()
+    assert service.weights.busy  # so the process does not wait either
+    Lasting.ended.set()
+
+
 class Broken(Scripted):
     async def denoise(self, canvas: Canvas, claim: Claim = Claim()) -> AsyncGenerator[Draft, None]:
         async for draft in super().denoise(canvas, claim):

@@ -75,7 +75,7 @@ def serve(serving: Serving, load: Load = load, *, choose: Choose = chosen_here) 
             print(f"infill-lsp: {serving.model} on {listener.url} (pid {os.getpid()})",
                   file=sys.stderr, flush=True)  # fmt: skip
         asyncio.run(server.serve(sockets=[listener.socket]))
-    if service.weights.busy:  # in a load, which nothing but time ends
+    if service.weights.busy:  # in a load or a step, which nothing but time ends
         logging.shutdown()
         os._exit(0)
     return 0

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 State = Literal["unloaded", "loading", "ready", "failed"]
 COUNTED = ("steps", "boards_stepped", "tokens")  # what an engine may count, since it was made
+LAST = 2.0  # seconds for a step to end when all does
 RETRY = 30.0  # seconds before what failed is tried again: a user may have fetched it meanwhile
 
 T = TypeVar("T")
@@ -52,15 +53,18 @@ class Weights:
         self._changing = asyncio.Lock()
         self._retry_at = 0.0
         self.closed = False
-        self.busy = False  # a thread is inside a load, which nothing but time ends
+        self.busy = False  # a thread is inside what nothing but time ends
 
     @property
     def trouble(self) -> str | None:
         """Why it is not the model that was asked for that fills here; None where it is."""
+        return "the thread that steps the model has ended" if self.dead else self.failure
+
+    @property
+    def dead(self) -> bool:
+        """Nothing is stepped any more; only a fault does that."""
         thread = getattr(self._denoiser, "thread", None)
-        if thread is not None and not thread.is_alive():
-            return "the thread that steps the model has ended"
-        return self.failure
+        return thread is not None and not thread.is_alive()
 
     @property
     def counts(self) -> tuple[int, int, int]:
@@ -96,6 +100,9 @@ class Weights:
 
     async def denoiser(self) -> Denoiser:
         """Waits for the load. To give up waiting does not end the load. Raises `Refused`."""
+        if self.dead:
+            logger.error("%s; it is loaded anew", self.trouble)
+            await self.unload()
         while self._denoiser is None:
             wait = self._retry_at - monotonic()
             if self.state == "failed" and wait > 0:
@@ -123,11 +130,15 @@ class Weights:
             await aside(give_back)
 
     async def close(self) -> None:
-        """A load that is on its way goes on in its thread; what it loads is not kept."""
+        """A load that is on its way, or a step that takes long, goes on in its thread and leaves
+        this `busy`; what is loaded is not kept."""
         self.closed = True
         former, self._denoiser = self._denoiser, None
         if former is not None:
-            await aside(former.close)
+            self.busy = True
+            with suppress(TimeoutError):
+                await asyncio.wait_for(aside(former.close), LAST)
+                self.busy = False
 
     async def _loaded(self) -> None:
         loop = asyncio.get_running_loop()
