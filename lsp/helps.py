@@ -74,12 +74,17 @@ that other machines can reach is refused unless a certificate and a token are gi
 
 A client that leaves is worked for no more from the next step on. Too much at once is refused: a
 body over 16 MB or 256 holes (413), more fills than --queue (429), more memory than --memory
-(503). The log, beside the socket, holds no code.""",
+(503). The log, beside the socket, holds no code.
+
+With --ray it is several of these behind one address, each with its own model: one for each GPU, or
+as many as --replicas says. With --replicas 1-4 there are as many as the fills in hand ask for. One
+that dies is replaced. On a cluster: `serve run infill_lsp:ray_application model=bundled`.""",
     """\
   infill-lsp serve                             for the windows of this machine
   infill-lsp serve --model auto --memory 8
   INFILL_TOKEN=… infill-lsp serve --listen 0.0.0.0:8500 --token-env INFILL_TOKEN \\
       --tls-cert cert.pem --tls-key key.pem    for a team
+  infill-lsp serve --ray --replicas 2          two models behind one address
   curl --unix-socket PATH http://server/v1/state""",
 )
 

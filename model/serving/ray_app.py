@@ -23,11 +23,12 @@ from ray import serve
 
 from model.auto import BUNDLED
 from model.canvas import ModelError
-from model.load import load
+from model.fallback import Loaded
+from model.load import Progress, load
 from model.serving.app import Guard, app_of
+from model.serving.ceiling import hold
 from model.serving.listening import SHORTEST
 from model.serving.reach import TOKEN
-from model.serving.run import Serving, service_of
 from model.serving.service import Limits, Service
 from model.serving.wire import Refused
 
@@ -143,14 +144,23 @@ def gpus_of(replicas: Replicas) -> float:
 def app_of_replica(replicas: Replicas) -> Starlette:
     """The app as one replica runs it. It counts as started only once its model is loaded, since
     from then on it is asked. Raises `ModelError`."""
-    service = service_of(
-        Serving(
-            replicas.model, replicas.model_keys, replicas.seed,
-            unload_after=0,  # what nobody needs is a replica, and Ray takes that away
-            limits=Limits(queue=replicas.queue, memory=round(replicas.memory * 1e9) or None),
-        ),
-        load,
-    )  # fmt: skip
+    memory = round(replicas.memory * 1e9) or None
+
+    def loaded(tell: Progress) -> Loaded:
+        if memory is not None:
+            hold(memory)
+        try:
+            denoiser = load(
+                replicas.model, keys=replicas.model_keys, seed=replicas.seed,
+                on_progress=tell, on_choice=service.chosen,
+            )  # fmt: skip
+        except ModelError as error:  # the bundled one is no help: others serve the right one
+            return Loaded(None, str(error))
+        return Loaded(denoiser)
+
+    # Its weights stay: what nobody needs is a whole replica, and Ray takes that away.
+    limits = Limits(queue=replicas.queue, memory=memory)
+    service = Service(loaded, limits=limits, name=replicas.model)
     app = app_of(service, guard=Guard(token_in(replicas.token_env)))
     serving = app.router.lifespan_context
 
@@ -171,8 +181,7 @@ def app_of_replica(replicas: Replicas) -> Starlette:
 
 
 def check(service: Service) -> None:
-    """Raises `ModelError` where a replica is to be replaced. Replicas that fill with another model
-    than the rest, because theirs was not to be had, are of no use either."""
+    """Raises `ModelError` where a replica is to be replaced."""
     if trouble := service.weights.trouble:
         raise ModelError(trouble)
 

@@ -1,6 +1,7 @@
 """`infill-lsp serve --ray`: Ray on this machine and the application in it, until it is told to end.
 
 For a cluster that is there already, `serve run infill_lsp:ray_application` needs none of this.
+Ray looks at its environment when it is imported, so that happens late.
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import signal
 import sys
 import threading
@@ -18,12 +20,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
 
-import ray
-from ray import serve as rayserve
-
 from model.canvas import ModelError
 from model.serving.listening import Listener
-from model.serving.ray_app import Replicas, application
 from model.serving.reach import TOKEN
 from model.serving.run import Serving, listener_of, note_of
 
@@ -47,7 +45,6 @@ def serve(serving: Serving, least: int | None = None, most: int | None = None) -
             print(f"infill-lsp: {serving.model} on {listener.url} (Ray, pid {os.getpid()})",
                   file=sys.stderr, flush=True)  # fmt: skip
             until_told_to_end()
-            rayserve.shutdown()  # which lets replicas finish what they have in hand
     finally:
         listener.close()
         noted()
@@ -57,9 +54,17 @@ def serve(serving: Serving, least: int | None = None, most: int | None = None) -
 @contextmanager
 def ray_here(most: int) -> Generator[None]:
     """A Ray of our own: one that runs here already is not joined."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # it reports to nobody
+    os.environ |= {
+        "RAY_USAGE_STATS_ENABLED": "0",  # it reports to nobody
+        # Its processes do what other processes tell them: none on other machines, and here those
+        # that know a word.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    }
     os.environ.setdefault("RAY_worker_niceness", "0")  # by itself it puts them behind all else here
-    logging.getLogger("ray.serve").setLevel(logging.ERROR)
+    import ray
+
     ray.init(
         address="local", include_dashboard=False, log_to_driver=False,
         num_cpus=max(cores(), most), logging_level=logging.ERROR,
@@ -67,11 +72,20 @@ def ray_here(most: int) -> Generator[None]:
     try:
         yield
     finally:
+        from ray import serve
+
+        serve.shutdown()  # which lets replicas finish what they have in hand
         ray.shutdown()
 
 
 def begin(serving: Serving, listener: Listener, least: int | None, most: int | None) -> None:
     """Returns once the replicas are there. Raises `ModelError` where they do not start."""
+    import ray
+    from ray import serve
+
+    from model.serving.ray_app import Replicas, application
+
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
     gpus = int(ray.cluster_resources().get("GPU", 0))
     most = most or max(1, gpus)
     replicas = Replicas(
@@ -84,7 +98,7 @@ def begin(serving: Serving, listener: Listener, least: int | None, most: int | N
     listener.close()  # Ray's proxy takes the port; it can take no open socket
     tls = serving.tls
     quiet = {"enable_access_log": False, "log_level": "WARNING"}
-    rayserve.start(
+    serve.start(
         proxy_location="HeadOnly", logging_config=quiet,
         http_options={
             "host": host, "port": port,
@@ -93,15 +107,13 @@ def begin(serving: Serving, listener: Listener, least: int | None, most: int | N
         },
     )  # fmt: skip
     try:
-        rayserve.run(application(replicas), name=NAME, logging_config=quiet)
+        serve.run(application(replicas), name=NAME, logging_config=quiet)
     except RuntimeError as error:
-        raise ModelError(f"the replicas do not start: {reason() or error}") from error
-
-
-def reason() -> str:
-    """What the replicas failed with: the last line of the trace that Ray tells."""
-    deployments = rayserve.status().applications[NAME].deployments.values()
-    return " ".join(each.message.strip().rpartition("\n")[2] for each in deployments)
+        # What they failed with is the last line of the trace that Ray tells.
+        deployments = serve.status().applications[NAME].deployments.values()
+        traces = [each.message.strip().rpartition("\n")[2] for each in deployments]
+        reasons = [trace.partition(": ")[2] or trace for trace in traces]
+        raise ModelError(f"the replicas do not start: {' '.join(reasons) or error}") from error
 
 
 def until_told_to_end() -> None:
