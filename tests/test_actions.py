@@ -521,7 +521,7 @@ def test_repair_is_offered_as_a_quick_fix_and_only_where_something_is_broken(
 
 
 SELECTED = "def area(width, height):\n    return width * height\n"
-SELECTION = {"line": 1, "character": 11, "end": (1, 25)}
+SELECTION: dict[str, Any] = {"line": 1, "character": 11, "end": (1, 25)}
 
 
 def test_a_selection_is_rewritten_and_what_is_round_it_stays(editor: Editor) -> None:

@@ -20,6 +20,7 @@ import pytest
 from lsprotocol import types
 from lsprotocol.converters import get_converter
 
+from lsp.greeting import COMMANDS
 from lsp.stdio import framed
 from tests.raw_client import PATIENCE, ROOT, Message, RawClient, server_command
 
@@ -83,7 +84,7 @@ def test_inline_completion_and_commands_are_advertised(fresh: RawClient) -> None
     capabilities = fresh.initialize()["capabilities"]
     assert capabilities["inlineCompletionProvider"] == {}
     assert capabilities["textDocumentSync"] == {"openClose": True, "change": 2}
-    assert capabilities["executeCommandProvider"]["commands"] == ["infill.why", "infill.status"]
+    assert capabilities["executeCommandProvider"]["commands"] == list(COMMANDS)
     assert capabilities["positionEncoding"] == "utf-16"
     readable = get_converter().structure(capabilities, types.ServerCapabilities)
     assert readable.inline_completion_provider == types.InlineCompletionOptions()

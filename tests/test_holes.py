@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from infill.document import Document
 from infill.hole import MARKER
 from infill.holes import Gap, Kind, gaps_in, opened
+from infill.offers import Deed, gaps_for
+from infill.settings import Settings
 from tests.strategies import documents
 
 
@@ -257,3 +259,120 @@ def test_holes_never_overlap_and_the_text_round_them_stays(document: Document, c
         assert between == document.text[at : gap.start]
         at, there = gap.end, hole.end + len(gap.tail)
     assert opened_up.text[there:] == document.text[at:]
+
+
+def check_parameter(source: str, filled_in: str, language: str = "python") -> None:
+    """With the cursor at ‸ on a definition, one parameter more leaves these holes."""
+    cursor = source.index("‸")
+    document = Document(None, language, source.replace("‸", ""))
+    gaps = gaps_for(Deed.ADD_PARAMETER, document, cursor, cursor, Settings())
+    assert shown(document, tuple(gaps)) == filled_in
+
+
+@pytest.mark.parametrize(
+    ("language", "source", "filled_in"),
+    [
+        ("python", "def ‸f(a):\n    f(1)\nf(2)\n", "def f(a, ‸):\n    f(1, ‸)\nf(2, ‸)\n"),
+        ("python", "def ‸f():\n    f()\n", "def f(‸):\n    f(‸)\n"),
+        ("python", "def f(‸a, **b):\n    f(1, **b)\n", "def f(a, ‸, **b):\n    f(1, ‸, **b)\n"),
+        (
+            "python",
+            "def ‸f(\n    a,\n    b,\n):\n    f(\n        1,\n        2,\n    )\n",
+            "def f(\n    a,\n    b,\n    ‸,\n):\n    f(\n        1,\n        2,\n"
+            "        ‸,\n    )\n",
+        ),
+        (
+            "python",
+            'def ‸f(a):\n    """Do.\n\n    Args:\n        a: One\n            thing.\n'
+            '    """\nf(1)\n',
+            'def f(a, ‸):\n    """Do.\n\n    Args:\n        a: One\n            thing.\n        ‸\n'
+            '    """\nf(1, ‸)\n',
+        ),
+        (
+            "python",
+            'def ‸f(a):\n    """Do.\n\n    :param a: one\n    """\nf(1)\n',
+            'def f(a, ‸):\n    """Do.\n\n    :param a: one\n    :param ‸\n    """\nf(1, ‸)\n',
+        ),
+        (
+            "python",
+            "class A:\n    def ‸__init__(self, a):\n        self.a = a\n\nx = A(1)\n",
+            "class A:\n    def __init__(self, a, ‸):\n        self.a = a\n\nx = A(1, ‸)\n",
+        ),
+        (
+            "python",
+            "class A:\n    def ‸f(self):\n        self.f()\n        other.f()\n",
+            "class A:\n    def f(self, ‸):\n        self.f(‸)\n        other.f()\n",
+        ),
+        (
+            "javascript",
+            "/**\n * Do.\n * @param a one\n */\nfunction ‸f(a) {}\nf(1);\n",
+            "/**\n * Do.\n * @param a one\n * @param ‸\n */\nfunction f(a, ‸) {}\nf(1, ‸);\n",
+        ),
+        (
+            "typescript",
+            "function ‸f(a: A, ...b) {}\nf(1);\n",
+            "function f(a: A, ‸, ...b) {}\nf(1, ‸);\n",
+        ),
+        ("rust", "fn ‸f(a: u8) {}\nfn g() { f(1); }\n", "fn f(a: u8, ‸) {}\nfn g() { f(1, ‸); }\n"),
+        (
+            "go",
+            "func ‸f(a int) {}\nfunc g() { f(1) }\n",
+            "func f(a int, ‸) {}\nfunc g() { f(1, ‸) }\n",
+        ),
+        ("c", "int ‸f(void) { return f(); }\n", "int f(‸) { return f(‸); }\n"),
+        (
+            "java",
+            "class A { void ‸f(int a) { f(1); } }\n",
+            "class A { void f(int a, ‸) { f(1, ‸); } }\n",
+        ),
+    ],
+)
+def test_one_parameter_more_leaves_a_hole_in_the_definition_and_in_each_use(
+    language: str, source: str, filled_in: str
+) -> None:
+    check_parameter(source, filled_in, language)
+
+
+@pytest.mark.parametrize(
+    ("language", "source", "filled_in"),
+    [
+        ("python", "class A:\n    x = 1\n", 'class A:\n    """‸"""\n    x = 1\n'),
+        (
+            "python",
+            "@a\ndef f():\n    # why\n    x()\n",
+            '@a\ndef f():\n    # why\n    """‸"""\n    x()\n',
+        ),
+        ("javascript", "export function f(a) {}\n", "/** ‸ */\nexport function f(a) {}\n"),
+        ("typescript", "class A {\n  f(a: A) {}\n}\n", "/** ‸ */\nclass A {\n  f(a: A) {}\n}\n"),
+        ("rust", "#[inline]\nfn f() {}\n", "/// ‸\n#[inline]\nfn f() {}\n"),
+        ("go", "func f() {}\n", "// ‸\nfunc f() {}\n"),
+        ("java", "@Override\nclass A {}\n", "/** ‸ */\n@Override\nclass A {}\n"),
+        ("c", "int f(void) { return 1; }\n", "/** ‸ */\nint f(void) { return 1; }\n"),
+    ],
+)
+def test_a_docstring_goes_where_the_language_has_it(
+    language: str, source: str, filled_in: str
+) -> None:
+    document = Document(None, language, source)
+    cursor = source.index("A" if "class A" in source else "f(")
+    gaps = gaps_for(Deed.WRITE_DOCSTRING, document, cursor, cursor, Settings())
+    assert shown(document, tuple(gaps)) == filled_in
+
+
+@pytest.mark.parametrize(
+    ("language", "source"),
+    [
+        ("python", 'def f():\n    """Told."""\n'),
+        ("python", "def f(): return 1\n"),
+        ("javascript", "/** Told. */\nfunction f() {}\n"),
+        ("rust", "/// Told.\n#[inline]\nfn f() {}\n"),
+        ("go", "// f is told.\nfunc f() {}\n"),
+        ("json", '{"f()": 1}\n'),
+    ],
+)
+def test_a_docstring_that_is_there_or_has_no_room_is_not_offered(
+    language: str, source: str
+) -> None:
+    document = Document(None, language, source)
+    cursor = source.index("f(")
+    assert not gaps_for(Deed.WRITE_DOCSTRING, document, cursor, cursor, Settings())
