@@ -171,15 +171,17 @@ def test_entries_of_another_server_are_shown_while_the_model_still_works(tmp_pat
         assert not any("return a" in line for line in screen)
 
 
-def test_entries_of_another_server_stand_beside_ours(tmp_path: Path) -> None:
+def test_ours_stands_behind_the_entries_of_another_server(tmp_path: Path) -> None:
     languages = two_servers(tmp_path, model=script("turn a + b"))
     with open_file(tmp_path, "def add(a, b):\n    \n", languages=languages) as helix:
         helix.wait_for_server("other")
         helix.insert_at(1, 4)
         helix.type("re")
         helix.wait_for(" return a + b ")
-        helix.wait_for(" reversed")
+        screen = helix.wait_for(" reversed")
         helix.keep("helix-two-servers")
+        names = [line.strip(" ~") for line in screen if "re" in line and "sample" not in line][1:]
+        assert names == ["reduce", "return", "reversed", "return a + b text"]
 
 
 def test_what_was_made_while_nothing_was_shown_is_there_on_request(tmp_path: Path) -> None:
@@ -193,14 +195,11 @@ def test_what_was_made_while_nothing_was_shown_is_there_on_request(tmp_path: Pat
         helix.wait_for(" return a + b ")
 
 
-def test_the_menu_is_left_alone_where_that_is_set(tmp_path: Path) -> None:
-    with open_file(
-        tmp_path, "def add(a, b):\n    \n", model=script("turn a + b"), menu="never"
-    ) as helix:
-        (welcome,) = [
-            it for it in helix.messages("infill") if "capabilities" in (it.get("result") or {})
-        ]
-        assert "completionProvider" not in welcome["result"]["capabilities"]
+def test_a_dot_opens_the_menu(tmp_path: Path) -> None:
+    with open_file(tmp_path, "import os\nos\n", model=script("path")) as helix:
+        helix.insert_at(1, 2)
+        helix.type(".")
+        helix.wait_for(" path text")
 
 
 def no_bundled_model() -> str:
