@@ -35,7 +35,7 @@ from infill.terminal import percentile
 from model.canvas import Denoiser, Hole
 from model.load import load
 
-MEASURED = ("anyio", "packaging", "h11")
+MEASURED = ("anyio", "packaging", "h11", "starlette", "uvicorn", "websockets", "urllib3")
 TUNED = ("click", "markdown_it", "attr")
 SEED, TUNING_SEED = 20261125, 7
 PATIENCE_MS = 20_000  # for both holes
@@ -226,6 +226,7 @@ def main() -> None:
     parser.add_argument("--tune", action="store_true")
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--dry", action="store_true", help="only say what there is to measure on")
+    parser.add_argument("--print", action="store_true", help="and add nothing to the results")
     parser.add_argument("--show", type=int, default=0)
     options = parser.parse_args()
     cases = all_cases(options.cases, tune=options.tune)
@@ -240,7 +241,7 @@ def main() -> None:
         for it in fills[number * len(WAYS) :][: len(WAYS)]:
             print(f"    {it.way:20} {it.consistent!s:6} {it.texts}")
     lines = [f"{denoiser.card.name} {denoiser.card.version}", "", *table(rows_of(fills))]
-    if options.tune or len(cases) < options.cases:
+    if options.tune or options.print or len(cases) < options.cases:
         print("\n".join(lines))
     else:
         append("joint", "python bench/joint.py", lines)

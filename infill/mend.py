@@ -147,6 +147,9 @@ def search(
     """The changes with which the file parses, or else with fewer errors, likeliest first."""
     errors = tree.errors or ((damage.start, damage.end),)
     close = sorted(errors, key=lambda it: max(it[0] - damage.end, damage.start - it[1], 0))
+    at = _refused_by_python(document)
+    if at is not None:  # Python says where it stops, which the tree's errors may be far from
+        close.insert(0, (at, at))
     whole: list[Splice] = []
     better: list[tuple[int, Splice]] = []
     near = splices_near(document.text, document.language, close[:ERRORS], others)
