@@ -15,7 +15,7 @@ from infill.aside import aside
 from infill.document import Document
 from infill.edit import Edit
 from infill.fill_all import PATIENCE_MS, batches_of, fill_document
-from infill.holes import Gap, opened
+from infill.holes import Gap, Kind, opened
 from infill.reason import Reason
 from infill.settings import Settings
 from model.canvas import Canvas, Denoiser, Draft
@@ -62,8 +62,8 @@ async def fill_gaps(
     reasons: Counter[Reason] = Counter()
     for gap, (_, fill) in zip(gaps, filled.holes, strict=True):
         reason = fill.reason
-        if fill.edit is not None and _ends_too_soon(gap, fill.edit.text):
-            reason = Reason.BREAKS_SYNTAX
+        if fill.edit is not None:
+            reason = _reason_against(gap, fill.edit.text)
         if fill.edit is None or reason is not None:
             reasons[reason or Reason.EMPTY] += 1
         else:
@@ -71,11 +71,12 @@ async def fill_gaps(
     return Outcome(tuple(edits), _told(asked, len(edits), reasons))
 
 
-def _ends_too_soon(gap: Gap, text: str) -> bool:
-    """Whether the text would end the string or comment that it is written in."""
-    if not gap.ends:
-        return False
-    return gap.ends in text or text.endswith((gap.ends[0], "\\"))
+def _reason_against(gap: Gap, text: str) -> Reason | None:
+    """Why the text may not stand in this gap, beyond what makes any fill unfit."""
+    if gap.ends and (gap.ends in text or text.endswith((gap.ends[0], "\\"))):
+        return Reason.BREAKS_SYNTAX  # it would end the string or comment that it is written in
+    told = gap.kind is Kind.DOCSTRING and len(text.split()) < 2
+    return Reason.ONE_WORD if told else None
 
 
 def _told(asked: int, filled: int, reasons: Counter[Reason]) -> str:

@@ -255,8 +255,11 @@ def test_a_docstring_is_written_on_a_line_of_its_own(editor: Editor) -> None:
     check(editor, text, "Write docstring", 0, becomes)
 
 
-def test_a_docstring_that_would_end_itself_is_refused(editor: Editor) -> None:
-    editor.plays('Say """ it.')
+@pytest.mark.parametrize("text", ['Say """ it.', "Say it\\", "Say"])
+def test_a_docstring_that_would_end_itself_or_is_one_word_is_refused(
+    editor: Editor, text: str
+) -> None:
+    editor.plays(text)
     editor.open(URI, "def area(width, height):\n    return width\n")
     editor.take("Write docstring", 0)
     assert "nothing was filled" in editor.said()
