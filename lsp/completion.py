@@ -79,10 +79,14 @@ class Menu:
         begun = self._begun.get(question.snapshot.uri)
         return begun is not None and begun.asked.is_set() and _is_about(begun, question)
 
+    @property
+    def is_used(self) -> bool:
+        """Whether the editor asks of itself, so that it is worth while to begin ahead."""
+        return self._unasked < MOST_UNASKED
+
     def begin_ahead(self, question: Question) -> None:
         """Begins what will probably be asked for, unless another key is pressed first."""
-        if self._unasked < MOST_UNASKED:
-            self._begin(question, asked=False)
+        self._begin(question, asked=False)
 
     def forget(self, uri: str) -> None:
         if (begun := self._begun.pop(uri, None)) is not None:
@@ -151,7 +155,7 @@ async def in_menu(server: Server, params: types.CompletionParams) -> types.Compl
 def look_ahead(server: Server, snapshot: Snapshot, changes: Sequence[convert.Change]) -> None:
     """After a key was typed, which led to this text; any other change says nothing of a cursor."""
     server.menu.forget(snapshot.uri)
-    if not server.offers_menu or server.session.settings.menu == "never":
+    if not (server.offers_menu and server.menu.is_used) or server.session.settings.menu == "never":
         return
     match changes:
         case [types.TextDocumentContentChangePartial(range=at, text=text)] if (
