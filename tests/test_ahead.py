@@ -215,30 +215,29 @@ def until(true: Callable[[], bool]) -> None:
         threading.Event().wait(0.01)
 
 
-def accepted(client: RawClient, *, speculate: bool) -> tuple[dict[str, Any], int, list[str]]:
-    """Has a fill shown and takes it; why the next one is what it is, the steps that were made for
-    it, and what is offered."""
-    client.initialize({"deadline_ms": 30_000, "speculate": speculate})
-    client.when_ready()
-    client.open(URI, TEXT)
-    (item,) = client.answer(client.inline(URI, 1, 11))["result"]["items"]
-    assert item["insertText"] == "a + b"
-    if speculate:
-        until(lambda: status(client)["steps"] == 8)
-    steps = status(client)["steps"]
-    place = {"line": 1, "character": 11}
-    client.change(URI, 2, {"range": {"start": place, "end": place}, "text": item["insertText"]})
-    offered = client.answer(client.inline(URI, 1, 16))["result"]["items"]
-    arguments = {"command": "infill.why", "arguments": [URI]}
-    why = client.ask("workspace/executeCommand", arguments)
-    return why, status(client)["steps"] - steps, [it["insertText"] for it in offered]
-
-
 @pytest.mark.parametrize("speculate", [True, False])
-def test_once_a_fill_is_accepted_the_next_one_is_there_without_a_step(speculate: bool) -> None:
-    with RawClient(server_command("scripted:a + b")) as client:
-        why, steps, offered = accepted(client, speculate=speculate)
-        assert why["remembered"] == speculate, why
-        assert (steps == 0) == speculate
-        assert offered == ["a + b"]
+@pytest.mark.parametrize(("fill", "enter"), [("a + b", ""), ("f(a)", "\n    ")])
+def test_once_a_fill_is_accepted_the_next_one_is_there_without_a_step(
+    fill: str, enter: str, speculate: bool
+) -> None:
+    """Behind `a + b` it may go on, behind `f(a)` only in another line."""
+    with RawClient(server_command(f"scripted:{fill}")) as client:
+        client.initialize({"deadline_ms": 30_000, "speculate": speculate})
+        client.when_ready()
+        client.open(URI, TEXT)
+        assert offered(client, 1, 11) == [fill]
+        if speculate:
+            until(lambda: status(client)["steps"] == 8)
+        steps = status(client)["steps"]
+        place = {"line": 1, "character": 11}
+        client.change(URI, 2, {"range": {"start": place, "end": place}, "text": fill + enter})
+        assert offered(client, *((2, 4) if enter else (1, 11 + len(fill)))) == [fill]
+        arguments = {"command": "infill.why", "arguments": [URI]}
+        assert client.ask("workspace/executeCommand", arguments)["remembered"] == speculate
+        assert (status(client)["steps"] == steps) == speculate
         assert client.leave() == 0
+
+
+def offered(client: RawClient, line: int, character: int) -> list[str]:
+    items = client.answer(client.inline(URI, line, character))["result"]["items"]
+    return [item["insertText"] for item in items]
