@@ -13,11 +13,12 @@ with Helix(find_helix(REPOSITORY), home, languages=LANGUAGES, file=path) as heli
 The menu of code actions is `helix.press("Escape", "Space", "a")`, a command of the server
 `helix.command("lsp-workspace-command infill.status")`. Each wait fails with the screen and with
 Helix's log in its message. `messages("infill")` is what went over the wire so far, `until` waits
-for anything else. The last screen is left in `home / "screen.txt"`.
+for anything else, `keep` leaves a screen for people to look at.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -32,6 +33,10 @@ from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
 
+CAPTURES = Path(
+    os.environ.get("INFILL_CAPTURES")
+    or Path(__file__).resolve().parent.parent / ".editors/captures"
+)
 PATIENCE = 60.0  # seconds: only so that a test which has failed ends; nothing is timed by it
 
 
@@ -201,13 +206,11 @@ class Helix:
         return self._log.read_text(encoding="utf-8", errors="replace") if self._log.exists() else ""
 
     def keep(self, name: str) -> str:
-        """Leaves the screen as a text beside the test's other files, and where INFILL_CAPTURES
-        says, for people to look at; returns it."""
+        """Leaves the screen as a text in INFILL_CAPTURES, .editors/captures unless that is set, for
+        people to look at; returns it."""
         screen = "\n".join(self.screen()).rstrip() + "\n"
-        folders = [self.home, *map(Path, filter(None, [os.environ.get("INFILL_CAPTURES")]))]
-        for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"{name}.txt").write_text(screen, encoding="utf-8")
+        CAPTURES.mkdir(parents=True, exist_ok=True)
+        (CAPTURES / f"{name}.txt").write_text(screen, encoding="utf-8")
         return screen
 
     # How it is reached.
@@ -234,11 +237,8 @@ class Helix:
 
     def close(self) -> None:
         """Quits as `:quit-all!` does, and takes the terminal away whatever came of that."""
-        try:
-            self.keep("screen")
+        with contextlib.suppress(EOFError, TimeoutError):  # it has ended, or does not listen
             self.command("quit-all!")
-        except (EOFError, TimeoutError):
-            pass  # it has ended before, or does not listen; what is left goes with its terminal
         try:
             end = time.monotonic() + 5
             while time.monotonic() < end and self._runs():

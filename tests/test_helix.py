@@ -1,7 +1,7 @@
 """The completion menu in a real Helix, from the real server, set up as editors/helix tells users.
 
 Most tests play a script in the model's place, so that what is shown is known to the letter. The
-screens that people would want to see stay as text files where INFILL_CAPTURES says.
+screens that people would want to see are kept, see `tests.helix.Helix.keep`.
 """
 
 from __future__ import annotations
@@ -80,6 +80,10 @@ def script(text: str, **more: object) -> str:
 
 def asked(helix: Helix) -> list[dict[str, Any]]:
     return [it for it in helix.messages("infill") if it.get("method") == "textDocument/completion"]
+
+
+def answers(helix: Helix) -> list[object]:
+    return [it["result"] for it in helix.messages("infill") if "result" in it]
 
 
 def place_of(mark: str, text: str) -> tuple[int, int]:
@@ -169,6 +173,8 @@ def test_entries_of_another_server_are_shown_while_the_model_still_works(tmp_pat
         helix.type("re")
         screen = helix.wait_for(" reversed")
         assert not any("return a" in line for line in screen)
+        nothing_yet = {"isIncomplete": True, "items": []}
+        helix.until(lambda: nothing_yet in answers(helix), "ours has answered, with nothing yet")
 
 
 def test_ours_stands_behind_the_entries_of_another_server(tmp_path: Path) -> None:
