@@ -158,9 +158,7 @@ def look_ahead(server: Server, snapshot: Snapshot, changes: Sequence[convert.Cha
     if not (server.offers_menu and server.menu.is_used) or server.session.settings.menu == "never":
         return
     match changes:
-        case [types.TextDocumentContentChangePartial(range=at, text=text)] if (
-            at.start == at.end and TYPED.fullmatch(text)
-        ):
+        case [types.TextDocumentContentChangePartial(range=at, text=text)] if TYPED.fullmatch(text):
             start = snapshot.offset_at(convert.place_of(at.start, snapshot, server.encoding))
             cursor = snapshot.place_at(start + len(text))
             server.menu.begin_ahead(server.question(snapshot, snapshot, cursor, invoked=False))

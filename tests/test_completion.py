@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from infill.fill import Fill
 from lsp import completion
 from lsp.completion import BEHIND_OTHERS, LONGEST_LABEL, MOST_UNASKED, shortened
 from lsp.greeting import ENCODINGS
+from lsp.session import Question
 from model.canvas import Canvas, Claim, Draft
 from model.scripted import Scripted
 from tests.raw_client import RawClient, server_command
@@ -283,6 +286,20 @@ async def test_an_answer_for_a_text_that_is_gone_is_empty() -> None:
         assert await labels(c, asked) == []
         steps = denoiser.steps
         assert await settled(denoiser) == steps
+
+
+async def test_a_change_in_the_moment_between_the_fill_and_its_answer_makes_it_void() -> None:
+    async with client(Scripted("a + b")) as c:
+        session, loop = c.server.session, asyncio.get_running_loop()
+
+        async def filled_and_changed(question: Question) -> Fill | None:
+            fill = await session.fill(question)
+            assert fill is not None
+            loop.call_soon(session.moved_on, replace(question.snapshot, version=2))
+            return fill
+
+        c.server.menu = completion.Menu(filled_and_changed)
+        assert await labels(c, ask(c, 1, 11)) == []
 
 
 async def test_a_document_that_was_closed_keeps_no_model_at_work() -> None:

@@ -173,7 +173,7 @@ def test_entries_of_another_server_are_shown_while_the_model_still_works(tmp_pat
         helix.type("re")
         screen = helix.wait_for(" reversed")
         assert not any("return a" in line for line in screen)
-        nothing_yet = {"isIncomplete": True, "items": []}
+        nothing_yet: dict[str, object] = {"isIncomplete": True, "items": []}
         helix.until(lambda: nothing_yet in answers(helix), "ours has answered, with nothing yet")
 
 
