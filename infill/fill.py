@@ -27,6 +27,7 @@ from infill.repair import Repaired, repair
 from infill.settings import Settings
 from infill.several import beside_the_others, narrowed, stood_in, tidied
 from infill.tidy import tidy
+from infill.together import held_together
 from model.canvas import Canvas, Claim, Denoiser, Hole, Piece
 
 MOST_OTHERS = 8  # files that may have to be parsed for one request
@@ -200,6 +201,11 @@ async def _filled(
     most = request.settings.max_lines
     texts = await aside(
         len(document.text) * len(holes), partial(tidied, document, holes, written, most)
+    )
+    weighed = [(answer.rivals(i), answer.pieces(i)) for i in range(len(holes))]
+    texts = await aside(
+        len(document.text) * len(holes),
+        partial(held_together, document, holes, weighed, texts, most),
     )
     fills: list[Fill] = []
     # Each is judged beside what the later ones have become and what is written in the earlier
