@@ -312,6 +312,7 @@ async def test_a_document_that_was_closed_keeps_no_model_at_work() -> None:
         steps = denoiser.steps
         assert await settled(denoiser) == steps
         assert (await c.answer(ask(c)))["result"] is None
+        assert begun(c) == 0
 
 
 async def test_a_file_with_secrets_reaches_no_model_by_the_menu() -> None:
