@@ -179,7 +179,7 @@ class Server(uvicorn.Server):
         if self.exit_after and self.service.quiet > self.exit_after:
             logger.info("nobody asked for %.0f s: ending", self.exit_after)
             return True
-        if self.listener.gone and not self.service.visits:
+        if self.listener.gone and not self.service.in_hand:
             logger.warning("the socket was removed: ending, so that the next one is found")
             return True
         return False

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
@@ -123,6 +123,7 @@ class Service:
         self.clients: dict[str, Client] = {}
         self.told: Counter[str] = Counter()
         self.silences: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()  # of all fills, by how they ended
         self.over = False  # above the ceiling
         self.ending = False
         self.started = self.used = self.asked = monotonic()
@@ -190,8 +191,16 @@ class Service:
                 late.cancel()
             self.visits.pop(visit, None)
             self.used = self.asked = monotonic()
-            self.metrics.fill(visit.reason, visit.ms / 1000)
+            self._ended(visit)
             await asyncio.wait([work])
+
+    def _ended(self, visit: Visit) -> None:
+        self.metrics.fill(visit.reason, visit.ms / 1000)
+        self.outcomes[visit.reason] += 1
+        logger.debug(
+            "fill %s: %s after %.1f ms, of them %.1f in the queue, %d steps",
+            visit.claim.trace or "-", visit.reason, visit.ms, visit.queue_ms, visit.steps,
+        )  # fmt: skip
 
     async def _work(self, visit: Visit, canvas: Canvas) -> None:
         """Takes the drafts of the denoiser, whether or not someone reads them."""
@@ -264,11 +273,12 @@ class Service:
             self.inside -= 1
             self.used = monotonic()
 
-    def tell(self, counts: dict[str, int], reason: str | None) -> None:
+    def tell(self, counts: Mapping[str, int], silences: Mapping[str, int]) -> None:
         """What became of fills in a window, for who looks at this server; goes nowhere else."""
         self.told.update(counts)
-        if reason and (reason in self.silences or len(self.silences) < 100):
-            self.silences[reason] += 1
+        for reason, count in silences.items():
+            if reason in self.silences or len(self.silences) < 100:
+                self.silences[reason] += count
 
     @property
     def in_hand(self) -> list[Visit]:
@@ -314,6 +324,7 @@ class Service:
             "steps": steps,
             "boards_stepped": boards,
             "step_ms": round(median(weights.seconds) * 1000, 2) if weights.seconds else None,
+            "steps_ms": [round(each * 1000, 1) for each in weights.seconds],
             "tokens": tokens,
             "tokens_a_second": round((tokens - self._tokens[0]) / over, 2),
             "rss": resident(),
@@ -321,6 +332,7 @@ class Service:
             "over": self.over,
             "uptime": round(now - self.started, 1),
             "pid": os.getpid(),
+            "outcomes": dict(self.outcomes),
             "silences": dict(self.silences),
             "told": dict(self.told),
         }
@@ -350,7 +362,7 @@ class Service:
                 self.rss = resident()
                 self._tokens.append(self.weights.counts[2])
                 await self._keep_ceiling()
-                idle = 0 if self.visits else monotonic() - max(self.asked, self.weights.since)
+                idle = 0 if self.in_hand else monotonic() - max(self.asked, self.weights.since)
                 if self.unload_after and idle > self.unload_after and self.weights.state == "ready":
                     logger.info("idle for %.0f s: the weights are given back", idle)
                     await self.weights.unload()
@@ -370,10 +382,10 @@ class Service:
             return
         since = self._above_since = self._above_since or monotonic()
         told = f"the model's server holds {gb(self.rss)} of memory, above its ceiling of {gb(most)}"
-        if self.visits and monotonic() - since > PATIENCE:
-            for visit in list(self.visits):
+        if self.in_hand and monotonic() - since > PATIENCE:
+            for visit in self.in_hand:
                 visit.over("failed", ModelError(told))
-        elif not self.visits and self.weights.state == "ready":
+        elif not self.in_hand and self.weights.state == "ready":
             logger.warning("%s: the weights are given back", told)
             await self.weights.unload(
                 f"{told}, with the model loaded: set a higher one, or choose a smaller model"
