@@ -5,6 +5,7 @@ Knows documents and models, no editors.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -70,10 +71,16 @@ async def _repaired(document: Document, start: int, end: int, **more: Any) -> Ou
     damage = await aside(len(document.text), partial(broken_at, document, start, end))
     if damage is None:
         return Outcome((), "There is no syntax error here.")
-    settings: Settings = more.pop("settings")
-    quick = replace(settings, deadline_ms=REPAIR_MS)
-    mended = await mend(document, damage, settings=quick, **more)
+    settings, root = more["settings"], more["root"]
+    more["settings"] = replace(settings, deadline_ms=REPAIR_MS)
+    more["others"] = await asyncio.to_thread(_readable, more["others"], root, settings)
+    mended = await mend(document, damage, **more)
     return Outcome(mended.edits, mended.reason)
+
+
+def _readable(others: Sequence[Document], root: Path | None, settings: Settings) -> list[Document]:
+    """How the rest of a project is written counts, but not what is private in it."""
+    return [it for it in others if not refusal(it, root=root, settings=settings)]
 
 
 async def _rewritten(

@@ -176,6 +176,7 @@ class Actions:
     def _work(self, wish: Wish, denoiser: Denoiser, bar: Bar) -> Coroutine[Any, Any, Outcome]:
         session = self._server.session
         others = islice(session.documents.beside(wish.snapshot), OTHERS)
+        wants_others = session.settings.other_files
         return carry_out(
             wish.deed,
             wish.document,
@@ -183,7 +184,7 @@ class Actions:
             wish.end,
             denoiser=denoiser,
             settings=session.settings,
-            others=tuple(map(convert.document_of, others)),
+            others=tuple(map(convert.document_of, others)) if wants_others else (),
             root=self._root_of(wish.document),
             report=bar.report,
         )
