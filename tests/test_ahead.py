@@ -6,7 +6,6 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -165,11 +164,14 @@ def test_an_endpoint_is_asked_ahead_only_where_the_user_said_so(
 
 
 class Dwelling(Scripted):
-    """Answers a question at once, and a guess in an hour."""
+    """Answers a question at once, until it `dwells`, and a guess in an hour."""
+
+    dwells = False
+    guesses = 0
 
     async def denoise(self, canvas: Canvas, claim: Claim = Claim()) -> AsyncGenerator[Draft, None]:
-        self.seconds_a_step = 3600 if claim.speculative else 0
-        self.guesses = getattr(self, "guesses", 0) + claim.speculative
+        self.seconds_a_step = 3600 if claim.speculative or self.dwells else 0
+        self.guesses += claim.speculative
         try:
             async for draft in super().denoise(canvas, claim):
                 yield draft
@@ -186,22 +188,25 @@ async def test_what_is_typed_ends_the_guess_unless_it_is_what_was_shown(
 ) -> None:
     session, denoiser = Session(Settings(deadline_ms=600_000)), Dwelling("a + b")
     session.resident.denoiser = denoiser
+    session.moved_on(other := opened(f"{URI}b", "python", 1, "x = \n"))
     session.moved_on(snapshot := opened(URI, "python", 1, TEXT))
     question = Question(snapshot, Document(None, "python", TEXT), len(TEXT) - 1, invoked=False)
     assert await session.fill(question)
     async with asyncio.timeout(30):
-        while not getattr(denoiser, "guesses", 0):
+        while not denoiser.guesses:
             await asyncio.sleep(0.001)
     session.moved_on(opened(URI, "python", 2, text))
     await asyncio.sleep(0.02)
     assert denoiser.guesses == stays
     # Another document is asked about: that goes first.
-    session.moved_on(other := opened(f"{URI}b", "python", 1, TEXT))
-    question = replace(question, snapshot=other)
-    assert await session.fill(question)
-    await asyncio.sleep(0)
+    denoiser.dwells = True
+    asked = asyncio.create_task(
+        session.fill(Question(other, Document(None, "python", "x = \n"), 4, False))
+    )
+    await asyncio.sleep(0.02)
     assert denoiser.guesses == 0
     session.close()
+    assert await asked is None
 
 
 def status(client: RawClient) -> dict[str, Any]:
