@@ -75,7 +75,7 @@ def broken_at(document: Document, start: int, end: int | None = None) -> Damage 
     errors = errors_in(document.text, document.language)
     if not errors:
         at = _refused_by_python(document) if errors is not None else None
-        return None if at is None else Damage(at, at)
+        return None if at is None or NEWER.match(_row_at(document.text, at)) else Damage(at, at)
 
     def distance(span: Span) -> int:
         return max(span[0] - end, start - span[1], 0)
@@ -133,7 +133,7 @@ async def mend(
     weighed.sort(key=lambda it: it.cost)
     chosen = weighed[0]
     total = sum(math.exp(chosen.cost - it.cost) for it in weighed)
-    stretch = masked(document.text, damage, chosen)
+    stretch = masked(document.text, chosen)
     return Mended((minimal(document.text, chosen),), 1 / total, stretch)
 
 
@@ -249,9 +249,8 @@ def growing(text: str, damage: Damage) -> list[Span]:
     return [(a, b) for a, b in dict.fromkeys(spans) if a < b and b - a <= 400]
 
 
-def masked(text: str, damage: Damage, splice: Splice) -> Span:
-    """The whole lines that were looked at and may have changed: those of the change."""
-    del damage
+def masked(text: str, splice: Splice) -> Span:
+    """The whole lines in which something was tried: no other is touched."""
     start = text.rfind("\n", 0, splice.start) + 1
     end = text.find("\n", splice.end)
     return start, len(text) if end < 0 else end
@@ -271,6 +270,18 @@ def _refused_by_python(document: Document) -> int | None:
     if document.language != "python" or len(document.text) > STRICTLY:
         return None
     return _stops_at(document.text)
+
+
+# What the grammar takes, and a Python that is older than the file does not.
+NEWER = re.compile(
+    r"\s*(?:type\s+\w|(?:async\s+)?def\s+\w+\[|class\s+\w+\[|except\s[^(]*,)"
+    r"|.*\b[fFrRtT]{1,2}[\"']"
+)
+
+
+def _row_at(text: str, at: int) -> str:
+    end = text.find("\n", at)
+    return text[text.rfind("\n", 0, at) + 1 : len(text) if end < 0 else end]
 
 
 _stops_at = lru_cache(maxsize=4)(stops_at)  # an editor asks at every place of the cursor

@@ -295,6 +295,14 @@ def test_a_file_that_parses_is_not_damaged_and_a_lone_error_is_found_from_anywhe
     assert broken_at(Document(None, "javascript", broken), 0) is not None
 
 
+@pytest.mark.parametrize(
+    "newer",
+    ["def one[T](x: T) -> T:\n    return x\n", "class Two[T]:\n    pass\n", "type Three = int\n"],
+)
+def test_python_that_is_newer_than_the_server_s_is_not_damaged(newer: str) -> None:
+    assert broken_at(Document(None, "python", PYTHON + "\n\n" + newer), 3) is None
+
+
 def test_one_of_two_errors_is_mended_where_it_was_asked_for() -> None:
     text = PYTHON.replace("total(prices, tax)", "total(prices tax)") + PYTHON[10:]
     text = text.replace("in prices:", "in prices", 5).replace("in prices\n", "in prices:\n", 3)
