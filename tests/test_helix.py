@@ -206,6 +206,7 @@ def test_a_dot_opens_the_menu(tmp_path: Path) -> None:
         helix.insert_at(1, 2)
         helix.type(".")
         helix.wait_for(" path text")
+        assert asked(helix)[-1]["params"]["context"]["triggerCharacter"] == "."
 
 
 def no_bundled_model() -> str:
