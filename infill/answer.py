@@ -23,6 +23,7 @@ class Answer:
     steps: int
     queue_ms: float
     steps_ms: float
+    wire_ms: float = 0.0  # on the way to a server and back, until the last draft was here
 
     @property
     def final(self) -> bool:
@@ -58,6 +59,7 @@ async def answer_to(
     began = perf_counter()
     draft: Draft | None = None
     steps = 0
+    came_ms = 0.0  # until the last draft was here
     limit = asyncio.timeout_at(deadline)
     # The seam promises an iterator with `aclose`; closing it is what stops the model.
     drafts = cast(AsyncGenerator[Draft, None], denoiser.denoise(canvas, claim))
@@ -65,6 +67,7 @@ async def answer_to(
         async with aclosing(drafts), limit:
             async for draft in drafts:
                 steps += 1
+                came_ms = (perf_counter() - began) * 1000
                 if watch is not None:
                     watch(canvas, draft)
                 if draft.final:
@@ -75,5 +78,6 @@ async def answer_to(
     if claim.speculative and draft is not None and not draft.final:
         draft = None
     queue_ms = draft.queue_ms if draft is not None else 0.0
+    wire_ms = max(0.0, came_ms - draft.served_ms) if draft is not None and draft.served_ms else 0.0
     spent_ms = (perf_counter() - began) * 1000
-    return Answer(draft, steps, queue_ms, max(0.0, spent_ms - queue_ms))
+    return Answer(draft, steps, queue_ms, max(0.0, spent_ms - queue_ms - wire_ms), wire_ms)

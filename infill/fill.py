@@ -38,16 +38,18 @@ __all__ = ["Edit", "Fill", "Timing", "Watch", "applied", "fill_at", "fill_holes"
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Where the time went. `queue_ms` is how long the canvas waited for the model."""
+    """Where the time went. `queue_ms` is how long the canvas waited for the model, `wire_ms` what
+    went by between here and the server that has it."""
 
     context_ms: float = 0.0
     queue_ms: float = 0.0
     steps_ms: float = 0.0
     tidy_ms: float = 0.0
+    wire_ms: float = 0.0
 
     @property
     def total(self) -> float:
-        return self.context_ms + self.queue_ms + self.steps_ms + self.tidy_ms
+        return self.context_ms + self.queue_ms + self.steps_ms + self.tidy_ms + self.wire_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,10 +319,11 @@ def _timing(
     context_ms: float, answer: Answer, repairs: Sequence[Answer], judged_ms: float
 ) -> Timing:
     """`judged_ms` is what came after the answer, the repairs with their own steps included."""
-    repairing_ms = sum(it.queue_ms + it.steps_ms for it in repairs)
+    repairing_ms = sum(it.queue_ms + it.steps_ms + it.wire_ms for it in repairs)
     queue_ms = sum(it.queue_ms for it in (answer, *repairs))
     steps_ms = sum(it.steps_ms for it in (answer, *repairs))
-    return Timing(context_ms, queue_ms, steps_ms, judged_ms - repairing_ms)
+    wire_ms = sum(it.wire_ms for it in (answer, *repairs))
+    return Timing(context_ms, queue_ms, steps_ms, judged_ms - repairing_ms, wire_ms)
 
 
 def _score(pieces: Sequence[Piece], shown: str) -> float:

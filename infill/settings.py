@@ -31,6 +31,8 @@ class Settings:
     # Once a fill is shown: make the next one as if it were accepted, while the model has nothing
     # else to do. An endpoint is asked so only with `speculate` among its `model_keys`, too.
     speculate: bool = True
+    # Count on this machine what becomes of fills: see `infill.statistics`. Nothing is sent away.
+    statistics: bool = True
     seed: int = 0
     enabled: bool = True
 

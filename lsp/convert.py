@@ -99,14 +99,14 @@ def with_selected(
 
 def to_proto(
     fill: Fill | None, snapshot: Snapshot, encoding: Encoding,
-    selected: types.SelectedCompletionInfo | None = None,
+    selected: types.SelectedCompletionInfo | None = None, told: types.Command | None = None,
 ) -> types.InlineCompletionList | None:  # fmt: skip
     """One item whose range is empty at the cursor: editors replace what a range covers, and without
     a range some replace the rest of the line.
 
     No fill is null, which leaves the screen alone; a fill of nothing is an empty list, which takes
     away what is still shown for an earlier text. Line ends are \\n, which every client turns into
-    its buffer's own.
+    its buffer's own. `told` is what an editor says once it has inserted the item.
     """
     if fill is None:
         return None
@@ -114,18 +114,21 @@ def to_proto(
         return types.InlineCompletionList([])
     text = with_plain_line_ends(fill.edit.text)
     if selected is not None:
-        return inline_list(selected.text + text, selected.range)
+        return inline_list(selected.text + text, selected.range, told)
     start = position_of(snapshot.place_at(fill.edit.start), snapshot, encoding)
     end = position_of(snapshot.place_at(fill.edit.end), snapshot, encoding)
-    return inline_list(text, types.Range(start, end))
+    return inline_list(text, types.Range(start, end), told)
 
 
 def with_plain_line_ends(text: str) -> str:
     return "\n".join(re.split(r"\r\n?", text))
 
 
-def inline_list(text: str, where: types.Range) -> types.InlineCompletionList:
-    return types.InlineCompletionList([types.InlineCompletionItem(text, range=where)])
+def inline_list(
+    text: str, where: types.Range, told: types.Command | None
+) -> types.InlineCompletionList:
+    item = types.InlineCompletionItem(text, range=where, command=told)
+    return types.InlineCompletionList([item])
 
 
 def to_workspace_edit(

@@ -13,7 +13,8 @@ from typing import Any, cast
 
 ENCODINGS = ("utf-8", "utf-16", "utf-32")
 ACT = "infill.act"
-COMMANDS = ("infill.why", "infill.status", ACT, "infill.cancel")
+ACCEPTED = "infill.accepted"
+COMMANDS = ("infill.why", "infill.status", ACT, "infill.cancel", ACCEPTED)
 ACTION_KINDS = ("refactor.rewrite", "quickfix")
 
 Message = dict[str, Any]

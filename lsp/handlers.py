@@ -24,7 +24,7 @@ from infill.fill import Fill
 from infill.settings import Settings, settings_from
 from lsp import completion, convert
 from lsp.actions import Actions
-from lsp.greeting import COMMANDS, Greeting, version
+from lsp.greeting import ACCEPTED, COMMANDS, Greeting, version
 from lsp.loading import Wanted
 from lsp.progress import Bar
 from lsp.session import Question, Session
@@ -218,7 +218,9 @@ async def inline_completion(
     )
     invoked = params.context.trigger_kind == types.InlineCompletionTriggerKind.Invoked
     fill = await server.fill_or_say(server.question(snapshot, seen, cursor, invoked=invoked))
-    return convert.to_proto(fill, seen, encoding, selected)
+    name = server.session.counting.shown(seen, fill.edit) if fill is not None else None
+    told = types.Command("infill: accepted", ACCEPTED, arguments=[name]) if name else None
+    return convert.to_proto(fill, seen, encoding, selected, told)
 
 
 async def completed(server: Server, params: types.CompletionParams) -> types.CompletionList | None:
@@ -288,6 +290,13 @@ def status(server: Server, *arguments: Any) -> dict[str, Any]:
     return server.session.status()
 
 
+def accepted(server: Server, *arguments: Any) -> None:
+    """Editors say so by themselves, since it is the command of the item that they insert."""
+    if len(arguments) != 1 or not isinstance(arguments[0], str):
+        raise JsonRpcInvalidParams("infill.accepted takes one argument, the name of a fill")
+    server.session.counting.accepted(arguments[0])
+
+
 async def code_action(
     server: Server, params: types.CodeActionParams
 ) -> list[types.CodeAction | types.Command] | None:
@@ -319,7 +328,7 @@ def register(server: Server) -> None:
     server.feature(types.INITIALIZED)(initialized)
     server.feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)(did_change_configuration)
     server.feature(types.SHUTDOWN)(shutdown)
-    for name, command in zip(COMMANDS, (why, status, act, cancel), strict=True):
+    for name, command in zip(COMMANDS, (why, status, act, cancel, accepted), strict=True):
         server.command(name)(command)
     # These stand in for pygls' own, which keep its text store and end the process.
     handlers = server.protocol.handlers

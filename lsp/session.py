@@ -4,12 +4,13 @@ Knows no message and no position of the protocol."""
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from secrets import token_bytes
+from secrets import token_bytes, token_hex
 from typing import TYPE_CHECKING, Any
 
 from infill.ahead import Ahead, Guess
@@ -19,6 +20,7 @@ from infill.joint import Outcome
 from infill.memory import Memory
 from infill.reason import Reason
 from infill.settings import Settings
+from lsp.counting import Counting
 from lsp.loading import Resident, Wanted
 from lsp.newest import Newest
 from lsp.sync import Documents, Snapshot
@@ -27,7 +29,10 @@ from model.fallback import Load
 from model.load import ELSEWHERE, Progress
 
 if TYPE_CHECKING:
+    from model.serving.reach import Reach
     from model.serving.watch import Seen
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +53,14 @@ class Session:
         self.settings = settings
         self.documents = Documents()
         self.resident = Resident(load)
+        self.counting = Counting(self.documents, lambda: self.settings.statistics, self._server)
         self.steps = 0  # drafts seen, over all requests
         self._memory = Memory()
         self._ahead = Ahead()
         self._salt = token_bytes(16)
         self.deeds: Newest[Outcome] = Newest()  # what code actions do, one at a time a document
         self._newest: Newest[Fill] = Newest()
-        self._last: dict[str, Fill | Reason] = {}
+        self._last: dict[str, tuple[Fill | Reason, str]] = {}  # and the trace of its request
         self._trouble: str | None = None  # what went wrong with the last request
 
     async def fill(self, question: Question) -> Fill | None:
@@ -64,20 +70,24 @@ class Session:
         """
         uri = question.snapshot.uri
         denoiser = self.resident.denoiser
+        trace = token_hex(8)
         if denoiser is None:
-            self._last[uri] = Reason.DISABLED if not self.settings.enabled else Reason.NO_MODEL
+            reason = Reason.DISABLED if not self.settings.enabled else Reason.NO_MODEL
+            self._note(question, reason, trace)
             return None
         self._ahead.heed(uri, lambda: question.document.text)
-        work = self._fill_at(question, denoiser, question.document, question.cursor)
+        work = self._fill_at(question, denoiser, question.document, question.cursor, trace=trace)
         try:
             fill = await self._newest.run(uri, work)
         except ModelError as error:
             self._trouble = str(error)
+            logger.debug("request %s: the model failed", trace)
             raise
         self._trouble = None
         if fill is None or self.documents.get(uri) is not question.snapshot:
+            logger.debug("request %s: over before it was filled", trace)
             return None
-        self._last[uri] = fill
+        self._note(question, fill, trace)
         if fill.edit and fill.edit.text and self.speculates:
             guessed = dataclasses.replace(question, invoked=False)
             make = partial(self._fill_at, guessed, denoiser, speculative=True)
@@ -92,6 +102,7 @@ class Session:
         cursor: int,
         *,
         speculative: bool = False,
+        trace: str = "",
     ) -> Coroutine[Any, Any, Fill]:
         return fill_at(
             document,
@@ -103,8 +114,27 @@ class Session:
             root=question.root,
             invoked=question.invoked,
             watch=self._saw,
-            claim=Claim(document=self.named(question.snapshot.uri), speculative=speculative),
+            claim=Claim(
+                document=self.named(question.snapshot.uri),
+                speculative=speculative,
+                trace=trace or token_hex(8),
+            ),
         )
+
+    def _note(self, question: Question, outcome: Fill | Reason, trace: str) -> None:
+        """For `why`, the log and the counts."""
+        self._last[question.snapshot.uri] = outcome, trace
+        reason = outcome.reason if isinstance(outcome, Fill) else outcome
+        if reason is not None:
+            self.counting.silent(question.document.language, reason.value)
+        logger.debug("request %s: %s", trace, told_of(outcome))
+
+    def _server(self) -> Reach | None:
+        """The one that this window asks, unless that is on another machine."""
+        seen = self.resident.server
+        if seen is None or seen.reach is None or not seen.there:
+            return None
+        return None if seen.reach.leaves else seen.reach
 
     def named(self, uri: str) -> str:
         """The document for those who need to know no more than whether it is the same."""
@@ -138,18 +168,23 @@ class Session:
         """The document has a new version: what is being worked on for the last one is given up."""
         self._newest.supersede(snapshot.uri)
         self._ahead.heed(snapshot.uri, lambda: snapshot.text)
+        if former := self.documents.get(snapshot.uri):
+            self.counting.changed(former, snapshot)
         self.documents.put(snapshot)
         self.deeds.supersede(snapshot.uri)
 
     def forget(self, uri: str) -> None:
         self._newest.supersede(uri)
         self._ahead.give_up()
+        if snapshot := self.documents.get(uri):
+            self.counting.closed(snapshot)
         self.documents.forget(uri)
         self.deeds.supersede(uri)
         self._last.pop(uri, None)
 
     def close(self) -> None:
         self._give_all_up()
+        self.counting.close()
         self.resident.close()
 
     def _give_all_up(self) -> None:
@@ -162,10 +197,11 @@ class Session:
         match self._last.get(uri):
             case None:
                 return {"reason": None, "explanation": "Nothing was asked for this document yet."}
-            case Reason() as reason:
-                return explained(reason)
-            case Fill() as fill:
+            case (Reason() as reason, trace):
+                return explained(reason) | {"trace": trace}
+            case (fill, trace):
                 return explained(fill.reason) | {
+                    "trace": trace,
                     "score": fill.score,
                     "steps": fill.steps,
                     "remembered": fill.remembered,
@@ -194,6 +230,15 @@ def server_told(seen: Seen | None) -> dict[str, Any] | None:
     if seen is None:
         return None
     return {"state": seen.state, "pid": seen.pid, "address": str(seen.reach or "")}
+
+
+def told_of(outcome: Fill | Reason) -> str:
+    """How a request ended and where its time went, without any code."""
+    if isinstance(outcome, Reason):
+        return outcome.value
+    how = outcome.reason or ("remembered" if outcome.remembered else "shown")
+    times = (f"{name[:-3]} {ms:.1f}" for name, ms in dataclasses.asdict(outcome.timing).items())
+    return f"{how} after {outcome.timing.total:.1f} ms ({', '.join(times)}), {outcome.steps} steps"
 
 
 def explained(reason: Reason | None) -> dict[str, Any]:

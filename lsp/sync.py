@@ -84,6 +84,9 @@ class Documents:
     def __len__(self) -> int:
         return len(self._open)
 
+    def __iter__(self) -> Iterator[Snapshot]:
+        return iter(tuple(self._open.values()))
+
     def get(self, uri: str) -> Snapshot | None:
         return self._open.get(uri)
 

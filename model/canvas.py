@@ -114,6 +114,7 @@ class Draft:
     final: bool
     rivals: tuple[tuple[Rival, ...], ...] = ()
     queue_ms: float = field(default=0.0, compare=False)  # how long the canvas waited to be stepped
+    served_ms: float = field(default=0.0, compare=False)  # since a server was asked, by its clock
 
     @property
     def texts(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from infill import statistics
 from model import ModelError
 from model.load import card_of
 from tests.helix import find_helix
@@ -18,6 +19,7 @@ from tests.servers import environment, short_folder, swept
 
 RUNTIME = short_folder()
 os.environ.update(environment(RUNTIME))  # before anything is started, in each process of xdist
+os.environ[statistics.FOLDER] = str(RUNTIME / "state")  # not what this user's own fills came to
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SUITES = ("INFILL_EVAL_SINGLE_LINE", "INFILL_EVAL_RANDOM_SPAN")

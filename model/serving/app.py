@@ -9,6 +9,7 @@ import asyncio
 import hmac
 import logging
 import os
+import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ from model.serving.wire import PROTOCOL, Ask, Refused
 
 logger = logging.getLogger(__name__)
 
+COUNTED = ("shown", "accepted", "partly", "kept")
+REASON = re.compile(r"[a-z][a-z-]{0,39}")  # it is shown to people, so it may be no text
 LARGE = 500_000  # bytes that take milliseconds to read, for which others would wait
 # Who looks is no reason to stay.
 LOOKS = frozenset({"/healthz", "/health", "/metrics", "/v1/state"})
@@ -91,8 +94,7 @@ def routes(service: Service) -> list[BaseRoute]:
         return of_json(wire.dumped(service.state()))
 
     async def told(request: Request) -> Response:
-        counts, reason = told_from(wire.loaded(await body_of(request, 10_000)))
-        service.tell(counts, reason)
+        service.tell(*told_from(wire.loaded(await body_of(request, 10_000))))
         return Response(status_code=204)
 
     async def health(request: Request) -> Response:
@@ -119,7 +121,7 @@ async def lines(service: Service, ask: Ask) -> AsyncGenerator[bytes, None]:
     try:
         async with aclosing(service.drafts(ask.canvas, ask.claim, visit)) as drafts:
             async for draft in drafts:
-                yield wire.draft_line(draft)
+                yield wire.draft_line(draft, visit.ms)
     except ModelError as error:
         yield wire.error_line(str(error))
     else:
@@ -138,16 +140,23 @@ async def ask_of(request: Request, service: Service) -> Ask:
     return read() if len(body) < LARGE else await asyncio.to_thread(read)
 
 
-def told_from(value: object) -> tuple[dict[str, int], str | None]:
+def told_from(value: object) -> tuple[dict[str, int], dict[str, int]]:
+    """How often what, and how often which reason for silence."""
     told = wire.objected(value, "what is told")
-    counts: dict[str, int] = {}
-    for name in ("shown", "accepted", "partly", "kept"):
-        count = wire.plain(told.get(name, 0), int, name)
-        if not 0 <= count <= 1000:
-            raise Refused(422, f"{name} must be from 0 to 1000")
-        counts[name] = count
-    reason = told.get("reason")
-    return counts, None if reason is None else wire.plain(reason, str, "reason")[:100]
+    counts = {name: count_from(told.get(name, 0), name) for name in COUNTED}
+    silences = wire.objected(told.get("silences", {}), "silences")
+    if (reason := told.get("reason")) is not None:
+        silences = {**silences, wire.plain(reason, str, "reason"): 1}
+    if strange := [code for code in silences if not REASON.fullmatch(code)]:
+        raise Refused(422, f"a reason is a code such as low-confidence, not {strange[0][:40]!r}")
+    return counts, {code: count_from(count, code) for code, count in silences.items()}
+
+
+def count_from(value: object, name: str) -> int:
+    count: int = wire.plain(value, int, name)
+    if not 0 <= count <= 1000:
+        raise Refused(422, f"{name} must be from 0 to 1000")
+    return count
 
 
 class Guarded:

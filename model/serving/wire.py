@@ -7,7 +7,7 @@ It knows no transport.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, cast
 
 from model.canvas import Canvas, Card, Claim, Draft, Hole, ModelError, Piece, Rival
@@ -110,7 +110,9 @@ def claim_from(value: object) -> Claim:
     return claim
 
 
-def draft_line(draft: Draft) -> bytes:
+def draft_line(draft: Draft, ms: float = 0.0) -> bytes:
+    """`ms` is since it was asked for: what of its time an asker did not wait for the server, it
+    waited for what is between them."""
     # By hand: `asdict` takes ten times as long, and there is a line for each step of each fill.
     told = {
         "step": draft.step,
@@ -125,7 +127,7 @@ def draft_line(draft: Draft) -> bytes:
         ],
         "queue_ms": draft.queue_ms,
     }
-    return dumped({"draft": told}) + b"\n"
+    return dumped({"draft": told, "ms": round(ms, 2)}) + b"\n"
 
 
 def end_line(end: End) -> bytes:
@@ -141,7 +143,8 @@ def news_from(line: bytes) -> Draft | End:
     none of ours."""
     told = objected(loaded(line), "a line of an answer")
     if "draft" in told:
-        return draft_from(told["draft"])
+        served_ms = plain(told.get("ms", 0.0), float, "ms")
+        return replace(draft_from(told["draft"]), served_ms=served_ms)
     if "end" in told:
         return end_from(told["end"])
     if "error" in told:

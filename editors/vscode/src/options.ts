@@ -16,6 +16,7 @@ const OPTIONS = {
   otherFiles: 'other_files',
   menu: 'menu',
   speculate: 'speculate',
+  statistics: 'statistics',
   seed: 'seed',
 }
 
