@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import ssl
 import stat
@@ -258,6 +259,7 @@ def test_who_never_ends_the_head_of_a_request_is_left():
             client.get("/healthz")
             time.sleep(1)
             assert client.get("/healthz").status_code == 200
+    shutil.rmtree(folder)
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -289,6 +291,7 @@ def listening(
         process.kill()
         process.wait()
         process.stderr.close()  # type: ignore[union-attr]
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def answers(url: str) -> bool:
