@@ -7,7 +7,7 @@ twice counts as unknown, for nobody can say here which of the two a call means.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from infill.syntax import Node, Tree
@@ -75,9 +75,11 @@ class Call:
     arguments: Node  # with its brackets
 
 
-def callables_in(tree: Tree) -> list[Callee]:
-    """What the file defines with a name and a list of parameters, in file order."""
-    found = (callable_of(node) for node in tree.nodes_of(DEFINITIONS))
+def callables_in(tree: Tree, nodes: Sequence[Node] | None = None) -> list[Callee]:
+    """What the file defines with a name and a list of parameters, in file order. `nodes` are its
+    definitions, where they have been looked for already."""
+    nodes = tree.nodes_of(DEFINITIONS) if nodes is None else nodes
+    found = (callable_of(node) for node in nodes if node.kind in DEFINITIONS)
     return [each for each in found if each is not None]
 
 
@@ -110,9 +112,8 @@ def _owner_of(node: Node) -> str:
 
 def calls_in(tree: Tree, name: str = "", *, empty: bool = False) -> Iterator[Call]:
     """The calls, in file order: of this name only, or only those without arguments."""
-    said = re.escape(name) if name else r"[^\W\d]\w*"
-    inside = r"\s*\)" if empty else ""
-    for found in re.finditer(rf"\b{said}\s*(?:<[^()\n]*>)?\s*\({inside}", tree.text):
+    said = rf"\b{re.escape(name)}\s*(?:<[^()\n]*>)?\s*\(" if name else r"\("
+    for found in re.finditer(said + (r"\s*\)" if empty else ""), tree.text):
         at = tree.text.index("(", found.start())
         arguments = tree.leaf_at(at).parent
         if arguments is None or arguments.kind not in _ARGUMENTS or arguments.start != at:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import lru_cache
 
 from infill.callables import callables_in, calls_in, means, without_namesakes
 from infill.docstring import TOLD, Room, missing_docstrings
@@ -17,7 +18,7 @@ from infill.document import Document
 from infill.due import Place, indentation_at, place_at, text_round
 from infill.edit import Edit, line_end_of
 from infill.hole import BLOCK_LIMIT, LINE_LIMIT, MARKER
-from infill.syntax import Tree, parse
+from infill.syntax import Node, Tree, parse
 from infill.unwritten import Unwritten, unwritten_in
 from model.canvas import Hole
 
@@ -59,6 +60,7 @@ class Gap:
         return Edit(self.start, self.end, self.lead + text + self.tail)
 
 
+@lru_cache(maxsize=4)  # an editor asks at every place of the cursor
 def gaps_in(document: Document) -> tuple[Gap, ...]:
     """In file order, none over another. What a file means to leave empty is none."""
     tree = parse(document.text, document.language)
@@ -66,9 +68,16 @@ def gaps_in(document: Document) -> tuple[Gap, ...]:
     gaps = [_marker(document.text, tree, it) for it in re.finditer(MARKER, document.text)]
     if tree is not None and not is_stub_file:
         end = line_end_of(document.text)
-        bodies = [_body(tree, each) for each in unwritten_in(tree, end)]
-        rooms = missing_docstrings(tree, tree.nodes_of(TOLD), end)
-        gaps = [*bodies, *gaps, *_macros(tree), *_arguments(tree), *map(docstring_gap, rooms)]
+        definitions = tree.nodes_of(TOLD)
+        bodies = [_body(tree, each) for each in unwritten_in(tree, definitions, end)]
+        rooms = missing_docstrings(tree, definitions, end)
+        gaps = [
+            *bodies,
+            *gaps,
+            *_macros(tree),
+            *_arguments(tree, definitions),
+            *map(docstring_gap, rooms),
+        ]
     return tuple(_apart(gaps))
 
 
@@ -144,9 +153,13 @@ def _macros(tree: Tree) -> list[Gap]:
     ]
 
 
-def _arguments(tree: Tree) -> list[Gap]:
+def _arguments(tree: Tree, definitions: Sequence[Node]) -> list[Gap]:
     """`f()` where this file defines an f that wants something."""
-    wanting = {each.called: each for each in without_namesakes(callables_in(tree)) if each.wanted()}
+    wanting = {
+        each.called: each
+        for each in without_namesakes(callables_in(tree, definitions))
+        if each.wanted()
+    }
     return [
         Gap(call.arguments.start + 1, call.arguments.end - 1, Kind.ARGUMENTS,
             indentation_at(tree.text, call.arguments.start))

@@ -8,7 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from infill.callables import Call, Callee, callables_in, calls_in, means, without_namesakes
+from infill.callables import (
+    DEFINITIONS,
+    Call,
+    Callee,
+    callables_in,
+    calls_in,
+    means,
+    without_namesakes,
+)
 from infill.due import indentation_at
 from infill.edit import Edit, line_end_of
 from infill.holes import Gap, Kind
@@ -20,8 +28,12 @@ _NAME = re.compile(r"[^\W\d]\w*")
 
 def callee_at(tree: Tree, start: int) -> Callee | None:
     """The definition whose header the offset stands in, where a file tells all its calls."""
+    nodes = (node for node in tree.leaf_at(start).chain() if node.kind in DEFINITIONS)
+    here = next(nodes, None)
+    if here is None or here.broken:
+        return None  # the other definitions need not be looked at
     for callee in without_namesakes(callables_in(tree)):
-        if callee.node.start <= start <= callee.parameters.end and not callee.node.broken:
+        if callee.node.start == here.start and start <= callee.parameters.end:
             return callee
     return None
 

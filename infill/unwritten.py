@@ -7,7 +7,7 @@ Python and Rust have words of their own for.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from infill.due import indentation_at
@@ -44,24 +44,24 @@ class Unwritten:
     tail: str = ""
 
 
-def unwritten_in(tree: Tree, line_end: str) -> list[Unwritten]:
+def unwritten_in(tree: Tree, definitions: Sequence[Node], line_end: str) -> list[Unwritten]:
     """Placeholders to be replaced, and bodies in which nothing or only a TODO stands; in file
     order. A comment that says what is to be done stays: it says what to write."""
     found = [
         Unwritten(start, end, indentation_at(tree.text, start)) for start, end in stubs_in(tree)
     ]
     if tree.name == "python":
-        found += _headers_alone(tree, line_end)
+        found += _headers_alone(tree, definitions, line_end)
     else:
         found += _bodies(tree, line_end)
     return sorted(found, key=lambda each: each.start)
 
 
-def _headers_alone(tree: Tree, line_end: str) -> Iterator[Unwritten]:
+def _headers_alone(tree: Tree, definitions: Sequence[Node], line_end: str) -> Iterator[Unwritten]:
     """Python: `def f():` and nothing more, or only comments."""
     unit = indent_unit(tree.text, "    ")
-    for node in tree.nodes_of(("function_definition",)):
-        body = node.field("body")
+    for node in definitions:
+        body = node.field("body") if node.kind == "function_definition" else None
         if body is None or body.statements or body.broken or not node.text.rstrip().endswith(":"):
             continue
         outer, end = indentation_at(tree.text, node.start), node.end

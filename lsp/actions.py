@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PATIENCE = 0.1  # seconds: an editor asks for actions whenever the cursor moves
+PATIENCE = 0.2  # seconds: what takes longer is ready when the editor asks again
 APPLYING = 60.0  # seconds an editor may take to apply an edit; some ask their user first
 OTHERS = 16  # so many other open files are looked at
 
