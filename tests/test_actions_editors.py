@@ -232,3 +232,15 @@ def test_helix_can_be_used_while_a_file_is_filled_and_typing_is_kept(
         helix.wait_for("changed while")
         helix.keep("helix-stale")
         assert helix.saved() == "mine = 1\n" + FIVE
+
+
+def test_a_command_of_helix_gives_up_what_is_under_way(helix_with: Callable[..., Helix]) -> None:
+    with helix_with(**SLOW) as helix:
+        menu(helix, "Fill all holes in this file (5)")
+        helix.until(lambda: "infill-lsp: filling all holes" in helix.log(), "the bar is shown")
+        helix.command("lsp-workspace-command infill.cancel")
+        helix.until(lambda: "cancelled, nothing was changed" in helix.log(), "the bar has ended")
+        assert not [
+            it for it in helix.messages("infill") if it.get("method") == "workspace/applyEdit"
+        ]
+        assert helix.saved() == FIVE
