@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler
+from importlib.util import find_spec
 from pathlib import Path
 from socketserver import ThreadingUnixStreamServer
 from typing import Any
@@ -35,7 +36,8 @@ from model.serving.watch import Watch
 from tests.raw_client import RawClient, server_command
 from tests.servers import Served, environment, servers, short_folder, swept, until
 
-pytest.importorskip("torch", reason="torch is not installed")
+# Not imported: only servers need it.
+pytestmark = pytest.mark.skipif(not find_spec("torch"), reason="torch is not installed")
 
 URI = "file:///w/area.py"
 TEXT = "def area(width, height):\n    return \n\n\nprint(area(3, 4))\n"

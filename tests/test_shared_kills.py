@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,10 @@ from tests.servers import Served, environment, servers, short_folder, swept, unt
 from tests.test_shared import PATIENT, URI, WHERE, begin, fill_in, status_of
 from tests.test_shared import TEXT as SHORT_TEXT
 
-pytest.importorskip("torch", reason="torch is not installed")
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+pytestmark = [
+    pytest.mark.skipif(not find_spec("torch"), reason="torch is not installed"),
+    pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals"),
+]
 
 KILLS = int(os.environ.get("INFILL_KILLS", "3"))
 A_WINDOW = 3  # kills that one window sees: at the fifth in a row it gives up, as it should

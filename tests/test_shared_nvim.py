@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 import pytest
-
-pytest.importorskip("torch", reason="torch is not installed")
 
 from tests.nvim import Neovim
 from tests.raw_client import RawClient, server_command
@@ -16,7 +15,11 @@ from tests.servers import environment, servers, short_folder, swept, until
 from tests.test_nvim import MISSING, REPOSITORY, open_file
 from tests.test_shared import MOST_MB, PATIENT, TEXT, URI, WHERE, begin, fill_in, status_of
 
-pytestmark = [pytest.mark.editor, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
+pytestmark = [
+    pytest.mark.editor,
+    pytest.mark.skipif(bool(MISSING), reason=MISSING),
+    pytest.mark.skipif(not find_spec("torch"), reason="torch is not installed"),
+]
 
 
 @pytest.fixture
