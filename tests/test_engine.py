@@ -430,11 +430,11 @@ async def test_a_thousand_requests_cancelled_at_random_leave_nothing_behind():
     async def ask(number: int) -> None:
         claim = Claim(
             chance.choice("abcd"), chance.choice(["", "x", "y"]),
-            speculative=chance.random() < 0.2, deadline_ms=chance.choice([0, 0, 5.0]),
+            speculative=chance.random() < 0.2, deadline_ms=chance.choice([0, 0, 20.0]),
         )  # fmt: skip
         drafts = engine.denoise(Canvas((f"abc{number}", "xyz"), (Hole(0, 0, limit=60),)), claim)
         task = asyncio.create_task(rest_of(drafts))
-        await asyncio.sleep(chance.random() * 0.02)
+        await asyncio.sleep(chance.random() * 0.06)
         mine = [job for job in engine.open if job.canvas.texts[0] == f"abc{number}"]
         task.cancel()
         await asyncio.wait([task])
@@ -443,19 +443,19 @@ async def test_a_thousand_requests_cancelled_at_random_leave_nothing_behind():
             gone[job] = engine.steps + 1  # one may have been begun just before
 
     async def wave(first: int, count: int) -> None:
-        for start in range(first, first + count, 50):
-            await asyncio.gather(*map(ask, range(start, start + 50)))
+        for start in range(first, first + count, 25):
+            await asyncio.gather(*map(ask, range(start, start + 25)))
         gone.clear()
         await until(lambda: not engine.turns)
 
-    await wave(0, 200)  # what is made once, is made
+    await wave(0, 500)  # what is made once, is made
     memory = resident_after_collection()
-    await wave(200, 1000)
+    await wave(500, 1000)
     assert not late
     assert engine.traffic().running == engine.traffic().waiting == {}
     assert engine.arrivals.empty()
     assert (alive(OnBoard), alive(Board)) == (0, 0)
-    assert resident_after_collection() - memory < 8_000_000  # below it an allocator may keep
+    assert resident_after_collection() - memory < 4_000_000  # so much an allocator may keep
     boards = engine.boards_stepped
     await asyncio.sleep(0.05)
     assert engine.boards_stepped == boards
