@@ -18,6 +18,7 @@ for anything else, `keep` leaves a screen for people to look at.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -100,7 +101,8 @@ class Helix:
         self._log = home / "helix.log"
         terminal = ["new-session", "-d", "-x", str(columns), "-y", str(rows), "-c", str(home)]
         helix = [programs.helix, "-v", "--log", str(self._log), str(file)]
-        self.tmux("-f", os.devnull, *terminal, *helix)
+        atexit.register(self._take_away)  # a test that fails may never come to `close`
+        self.tmux("-f", os.devnull, *terminal, *_bounded(), *helix)
         self.until(lambda: self.mode() == "NOR", "Helix has opened the file")
 
     def __enter__(self) -> Self:
@@ -239,14 +241,16 @@ class Helix:
         """Quits as `:quit-all!` does, and takes the terminal away whatever came of that."""
         with contextlib.suppress(EOFError, TimeoutError):  # it has ended, or does not listen
             self.command("quit-all!")
-        try:
             end = time.monotonic() + 5
             while time.monotonic() < end and self._runs():
                 time.sleep(0.05)
-            if self._runs():
-                self.tmux("kill-server")
-        finally:
-            shutil.rmtree(self._sockets, ignore_errors=True)
+        self._take_away()
+
+    def _take_away(self) -> None:
+        with contextlib.suppress(EOFError, OSError):
+            self.tmux("kill-server")
+        shutil.rmtree(self._sockets, ignore_errors=True)
+        atexit.unregister(self._take_away)
 
     def _runs(self) -> bool:
         try:
@@ -254,6 +258,12 @@ class Helix:
         except EOFError:
             return False
         return True
+
+
+def _bounded() -> list[str]:
+    """A terminal of its own outlives even tests that are killed, but not for long."""
+    timeout = shutil.which("timeout")
+    return [timeout, "--foreground", "600"] if timeout else []
 
 
 def _environment(home: Path, env: Mapping[str, str]) -> dict[str, str]:
