@@ -18,7 +18,8 @@ from pathlib import Path
 from infill.answer import Watch, answer_to
 from infill.context import compose, context_of, wide_of
 from infill.document import Document
-from infill.edit import Edit, Span, line_end_of
+from infill.edit import Edit, Span, applied, line_end_of
+from infill.hole import BLOCK_LIMIT
 from infill.privacy import refusal
 from infill.reason import Reason
 from infill.settings import Settings
@@ -202,11 +203,16 @@ async def _written(
     splice: Splice,
 ) -> list[Splice]:
     """What a model writes there that makes the file parse with fewer errors."""
-    hole = Hole(splice.start, splice.end, "\n" in document.text[splice.start : splice.end])
-    hole = replace(
-        hole, limit=min(HOLE_LIMIT if not hole.multiline else 96, denoiser.card.hole_limit)
-    )
-    canvas = await asyncio.to_thread(_canvas, document, hole, denoiser, settings)
+    spaces = splice.text.partition(splice.text.strip()) if splice.text else ("", "", "")
+    lead, tail = spaces[0], spaces[2]
+    several = "\n" in document.text[splice.start : splice.end]
+    limit = min(BLOCK_LIMIT if several else HOLE_LIMIT, denoiser.card.hole_limit)
+    spaced = document
+    if splice.text:  # the place is an empty one, between the spaces that it takes
+        spaced = applied(document, Edit(splice.start, splice.end, lead + tail))
+    at = splice.start + len(lead)
+    hole = Hole(at, at if splice.text else splice.end, several, limit)
+    canvas = await asyncio.to_thread(_canvas, spaced, hole, denoiser, settings)
     answer = await answer_to(canvas, denoiser, deadline=deadline, watch=watch)
     if answer.draft is None:
         return []
@@ -216,10 +222,10 @@ async def _written(
     texts.setdefault(own, math.prod(piece.confidence for piece in pieces))
     found: list[Splice] = []
     for text, probability in texts.items():
-        shown = tidy(text, hole, document)
+        shown = tidy(text, hole, spaced)
         if isinstance(shown, Reason):
             continue
-        shown = shown.replace("\n", line_end_of(document.text))
+        shown = lead + shown.replace("\n", line_end_of(document.text)) + tail
         edited = tree.edited(splice.start, splice.end, shown)
         if edited is None or len(edited.errors) >= max(1, len(tree.errors)):
             continue

@@ -20,7 +20,8 @@ from infill.edit import Span
 from infill.idiom import BLANKS, LINE, ORDER, Idiom, Token, tokens_of, told
 from infill.syntax import literals_of
 
-PLACEHOLDER = "x"  # stands for a name, or for all that a model may write there
+# They stand for a name and a string, or for all that a model may write there.
+PLACEHOLDERS = ("x", '"x"')
 BASIC = ("(", ")", "[", "]", "{", "}", ",", ":", ";", ".", "=", '"', "'")
 USUAL = 40  # tokens that the file uses most are tried in each gap, beside the basic ones
 ROUND = 8  # rows above and below an error that are looked at
@@ -153,8 +154,10 @@ class Site:
             cost = self.change(start, end, text) + SORTS[sort]
             if sort == "out":  # then somebody has put just this in
                 cost += next((self.stray(it) for it in tokens if it.start == start), 0.0)
-            if sort == "hole":  # any name would do
-                cost -= self.idiom.spelling(Token("w", PLACEHOLDER, 0, 1))
+            if sort == "hole":  # any name would do, and any string
+                name = text.strip()
+                kind = "w" if name == PLACEHOLDERS[0] else name[0]
+                cost -= self.idiom.spelling(Token(kind, name, 0, len(name)))
             yield Splice(row.start + start, row.start + end, text, cost + row.cost, sort)
 
     def stray(self, token: Token) -> float:
@@ -253,8 +256,10 @@ class Site:
 
     def put_in(self, tokens: Sequence[Token]) -> Iterator[tuple[int, int, str, str]]:
         for at in self.gaps(tokens):
-            yield at, at, PLACEHOLDER, "hole"
             before, after = self.line[at - 1 : at] if at else "", self.line[at : at + 1]
+            left, right = " " * before.isalnum(), " " * after.isalnum()
+            for text in PLACEHOLDERS:
+                yield at, at, left + text + right, "hole"
             for sign, spaced in self.alphabet:
                 left = " " if spaced[0] and before.strip() else ""
                 right = " " if spaced[1] and after.strip() else ""

@@ -273,8 +273,17 @@ def test_what_only_a_model_can_tell_is_written_by_it() -> None:
     document = Document(None, "python", text)
     result = mended(document, broken_at(document, text.index("for in")), "price")
     (edit,) = result.edits
-    assert edit.text.strip() == "price"
+    assert (edit.text.strip(), edit.start) == ("price", edit.end)
     assert errors_in(applied(document, edit).text, "python") == ()
+
+
+def test_where_a_string_is_missing_the_model_is_asked_for_one() -> None:
+    text = JSON.replace('"version": "1.0.0"', ': "1.0.0"')
+    document = Document(None, "json", text)
+    result = mended(document, broken_at(document, text.index(': "1.0.0"')), '"version"')
+    (edit,) = result.edits
+    assert edit.text.strip() == '"version"'
+    assert errors_in(applied(document, edit).text, "json") == ()
 
 
 def test_nothing_outside_the_stretch_changes_and_the_edit_is_as_small_as_can_be() -> None:
@@ -291,7 +300,7 @@ def test_nothing_outside_the_stretch_changes_and_the_edit_is_as_small_as_can_be(
 def test_a_file_that_parses_is_not_damaged_and_a_lone_error_is_found_from_anywhere() -> None:
     assert broken_at(Document(None, "python", PYTHON), 50) is None
     assert broken_at(Document(None, "plaintext", "(((("), 1) is None
-    broken = SCRIPT + "\nfunction last(prices) {\n  return prices.pop();\n"
+    broken = SCRIPT + "// prices\n" * 100 + "\nfunction last(prices) {\n  return prices.pop();\n"
     assert broken_at(Document(None, "javascript", broken), 0) is not None
 
 
