@@ -15,6 +15,7 @@ from typing import Any, Self
 import pytest
 
 from infill.joint import MOST
+from infill.offers import LOOKED_AT
 from model import Canvas, Denoiser, ModelError
 from model.scripted import Scripted
 from tests.raw_client import Message, RawClient, server_command
@@ -339,7 +340,7 @@ def test_resolving_is_never_offered(shared: Editor) -> None:
 def test_nothing_is_offered_in_a_huge_file_nor_in_one_that_is_secret(
     editor: Editor, tmp_path: Path
 ) -> None:
-    editor.open(URI, FIVE + "# a long file\n" * 20_000)
+    editor.open(URI, f"{FIVE}# {'a' * LOOKED_AT}\n")
     assert editor.actions(1) is None
     secret = (tmp_path / ".env").as_uri()
     editor.open(secret, "A=__HOLE__\n", "plaintext")
