@@ -27,6 +27,7 @@ from lsp.helps import (
     MODELS_RM,
     SERVE,
     SERVER,
+    TOP,
     TRAIN,
     Help,
 )
@@ -78,7 +79,8 @@ def parser() -> argparse.ArgumentParser:
     top.set_defaults(verb=no_verb)
     verbs = top.add_subparsers(title="verbs", metavar="VERB")
     for add in (
-        add_fill, add_serve, add_doctor, add_models, add_eval, add_bench, add_corpus, add_train,
+        add_fill, add_serve, add_top, add_doctor, add_models, add_eval, add_bench, add_corpus,
+        add_train,
     ):  # fmt: skip
         add(verbs)
     return top
@@ -140,6 +142,20 @@ def add_serve(verbs: Verbs) -> None:
     )  # fmt: skip
     with_model(verb)
     verb.set_defaults(verb=serve_model)
+
+
+def add_top(verbs: Verbs) -> None:
+    verb = described(verbs.add_parser("top", help="see what the servers are doing"), TOP)
+    verb.add_argument(
+        "--server", metavar="ADDRESS",
+        help="unix:PATH or https://HOST:PORT (default: all of yours on this machine)",
+    )  # fmt: skip
+    verb.add_argument(
+        "--days", type=at_least_one, metavar="N", help="what became of fills, day by day, too"
+    )
+    verb.add_argument("--once", action="store_true", help="show it once and end")
+    verb.add_argument("--json", action="store_true", help="print one JSON object")
+    verb.set_defaults(verb=top)
 
 
 def add_doctor(verbs: Verbs) -> None:
@@ -304,6 +320,14 @@ def fill(options: argparse.Namespace) -> int:
     return fill_file(
         options.place, settings(options), write=options.write, watch=options.watch,
         as_json=options.json,
+    )  # fmt: skip
+
+
+def top(options: argparse.Namespace) -> int:
+    from lsp.top import show
+
+    return show(
+        server=options.server, days=options.days, once=options.once, as_json=options.json
     )  # fmt: skip
 
 

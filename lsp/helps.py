@@ -21,6 +21,7 @@ editor to start talking. The verbs are for the terminal; each has a --help of it
   infill-lsp                           what an editor starts
   infill-lsp fill game.py --watch      fill the holes of a file and watch it happen
   infill-lsp serve                     keep one model for many windows
+  infill-lsp top                       see what it is doing, and what becomes of fills
   infill-lsp doctor                    is everything there that a fill needs?
   infill-lsp models list               which networks there are, and what fits here""",
 )
@@ -86,6 +87,29 @@ that dies is replaced. On a cluster: `serve run infill_lsp:ray_application model
       --tls-cert cert.pem --tls-key key.pem    for a team
   infill-lsp serve --ray --replicas 2          two models behind one address
   curl --unix-socket PATH http://server/v1/state""",
+)
+
+TOP = Help(
+    """\
+Shows what your servers are doing, anew each second: the model and its memory, who asks it, how many
+fills are in work and waiting, how long a step takes, how fills ended, and why windows showed
+nothing. q or ctrl-c ends it. Where standard output is no terminal it is shown once.
+
+Below stands what became of fills: how many were shown, accepted, accepted in part (by word or
+line), and still there a minute later, or when the file was closed. Editors that tell when ghost
+text is accepted are believed; for the rest it is told by what appears in the text at once. Each
+window counts that by day and language in one file on this machine, which holds no code and no
+names of files and is sent nowhere; the setting `statistics` switches it off, and to delete the file
+is to forget: infill-lsp/statistics.json in your folder for state (on Linux ~/.local/state), or in
+the one that INFILL_STATE_DIR names.
+
+The exit status is 1 when no server answers. A server that was named with a token is sent the one in
+INFILL_TOKEN.""",
+    """\
+  infill-lsp top
+  infill-lsp top --once --days 7               the last week, too
+  infill-lsp top --json | jq '.servers[].state.clients'
+  infill-lsp top --server https://gpu.example:8500""",
 )
 
 DOCTOR = Help(
