@@ -601,7 +601,8 @@ async def test_a_bug_is_told_without_the_user_s_code_and_changes_nothing(
         assert "stumble" in caplog.text
 
 
-async def test_no_step_starts_after_a_cancel() -> None:
+@pytest.mark.parametrize("how", ["a cancel", "a change"])
+async def test_no_step_starts_after(how: str) -> None:
     denoiser = Scripted("1", seconds_a_step=0.01, steps_a_fill=100_000)
     async with served(denoiser, capabilities=CAPABILITIES) as client:
         client.notify("textDocument/didClose", {"textDocument": {"uri": URI}})
@@ -610,8 +611,11 @@ async def test_no_step_starts_after_a_cancel() -> None:
             "workspace/executeCommand", {"command": "infill.act", "arguments": [place()]}
         )
         await until(lambda: denoiser.steps > 1)
-        cancel = client.request("workspace/executeCommand", {"command": "infill.cancel"})
-        await client.answer(cancel)
+        if how == "a change":
+            client.insert(2, "#", 0, 0)
+        else:
+            client.request("workspace/executeCommand", {"command": "infill.cancel"})
+        await client.answer(client.request("workspace/executeCommand", STATUS))
         await settled(denoiser)
         assert await settled(denoiser) == denoiser.steps
         assert "workspace/applyEdit" not in [it.get("method") for it in client.output.messages]
