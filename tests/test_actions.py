@@ -616,8 +616,8 @@ async def test_no_step_starts_after(how: str) -> None:
         else:
             client.request("workspace/executeCommand", {"command": "infill.cancel"})
         await client.answer(client.request("workspace/executeCommand", STATUS))
-        await settled(denoiser)
-        assert await settled(denoiser) == denoiser.steps
+        steps = await settled(denoiser)
+        assert await settled(denoiser) == steps
         assert "workspace/applyEdit" not in [it.get("method") for it in client.output.messages]
 
 
