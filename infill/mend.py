@@ -33,6 +33,7 @@ WHOLE = 200_000  # characters: a larger file is not parsed again and again
 NEAR = 400  # characters from the cursor: an error further away is somebody else's
 STRICTLY = 60_000  # characters: Python's own parser takes some 30 ms for them
 SEARCH = 0.6  # of the time there is: for changes that need no model
+LONGEST = 9.0  # seconds of search: it cannot be cancelled, and what is likely is tried first
 ENOUGH = 24  # changes that parse; the right one is seldom further down
 SURE = 1.0  # nats: what costs less is looked for no further away
 HARDLY = 9.0  # nats behind the best: not worth another parse
@@ -113,7 +114,7 @@ async def mend(
         return _nothing(f"There is no grammar for {document.language} to mend the file by.")
     loop = asyncio.get_running_loop()
     deadline = loop.time() + settings.deadline_ms / 1000
-    until = time.monotonic() + SEARCH * settings.deadline_ms / 1000
+    until = time.monotonic() + min(LONGEST, SEARCH * settings.deadline_ms / 1000)
     alike = [it.text[:ALIKE] for it in others if it.language == document.language][:MOST_ALIKE]
     found = await asyncio.to_thread(search, document, tree, damage, until, alike)
     allowed = not refusal(document, root=root, settings=settings)

@@ -15,6 +15,7 @@ from infill.edit import applied
 from infill.idiom import Idiom, tokens_of
 from infill.mend import Damage, Mended, broken_at, mend
 from infill.settings import Settings
+from infill.splice import rows_near
 from infill.strict import stops_at
 from infill.syntax import errors_in, parse
 from model.scripted import Scripted
@@ -379,6 +380,28 @@ def test_a_tree_that_is_edited_is_the_tree_of_the_edited_text(data: st.DataObjec
         assert [(n.kind, n.start, n.end) for n in edited.root.children] == [
             (n.kind, n.start, n.end) for n in fresh.root.children
         ]
+
+
+@pytest.mark.parametrize(
+    ("line", "odd"),
+    [
+        ('    ""', True),
+        ('    """', True),
+        ("    x = call(a]", True),
+        ("    x  1", True),
+        ("    x = 1 ", True),
+        ("    x = 'y", True),
+        ("    x = (1, '')", True),
+        ("    x = {1: [2]}", False),
+        ('    """Whole."""', False),
+    ],
+)
+def test_rows_that_look_odd_are_looked_at_however_far_the_error_is(line: str, odd: bool) -> None:
+    text = "def f():\n" + line + "\n" + "    y = 1\n" * 50
+    rows = [
+        row.number for some in rows_near(text, "python", [(len(text), len(text))]) for row in some
+    ]
+    assert (1 in rows) == odd
 
 
 def test_a_line_like_the_rest_of_its_file_costs_less() -> None:
