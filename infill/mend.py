@@ -33,6 +33,7 @@ WHOLE = 200_000  # characters: a larger file is not parsed again and again
 NEAR = 400  # characters from the cursor: an error further away is somebody else's
 STRICTLY = 60_000  # characters: Python's own parser takes some 30 ms for them
 SEARCH = 0.6  # of the time there is: for changes that need no model
+PARTLY = 3.0  # seconds, after which fewer errors are enough: another mistake may stand elsewhere
 LONGEST = 9.0  # seconds of search: it cannot be cancelled, and what is likely is tried first
 ENOUGH = 24  # changes that parse; the right one is seldom further down
 SURE = 1.0  # nats: what costs less is looked for no further away
@@ -147,6 +148,7 @@ def search(
     document: Document, tree: Tree, damage: Damage, until: float, others: Sequence[str] = ()
 ) -> list[Splice]:
     """The changes with which the file parses, or else with fewer errors, likeliest first."""
+    began = time.monotonic()
     errors = tree.errors or ((damage.start, damage.end),)
     close = sorted(errors, key=lambda it: max(it[0] - damage.end, damage.start - it[1], 0))
     at = _refused_by_python(document)
@@ -157,7 +159,8 @@ def search(
     near = splices_near(document.text, document.language, close[:ERRORS], others)
     for splices in near:
         best = min((it.cost for it in whole), default=math.inf)
-        if best < SURE or time.monotonic() > until:
+        partly = bool(better) and time.monotonic() - began > PARTLY
+        if best < SURE or partly or time.monotonic() > until:
             break
         enough = len(whole) + ENOUGH
         for splice in splices:
