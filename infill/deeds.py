@@ -15,6 +15,7 @@ from typing import Any
 from infill.answer import Watch
 from infill.aside import aside
 from infill.document import Document
+from infill.drafts import Places, Show
 from infill.fill_all import PATIENCE_MS
 from infill.holes import Gap, Kind
 from infill.joint import Outcome, Report, fill_gaps
@@ -42,6 +43,7 @@ async def carry_out(
     others: Sequence[Document] = (),
     root: Path | None = None,
     report: Report | None = None,
+    show: Show | None = None,
 ) -> Outcome:
     """What `offers_at` offers from `start` to `end`, done. Raises `ModelError`; cancelling stops
     the model before its next step."""
@@ -53,14 +55,14 @@ async def carry_out(
         work = _repaired if deed is Deed.REPAIR else partial(_rewritten, STRENGTHS[deed])
         return await work(
             document, start, end, denoiser=denoiser, settings=patient, others=others, root=root,
-            watch=_watching(report),
+            watch=_watching(report, Places(show, document) if show else None),
         )  # fmt: skip
     gaps = await aside(size, partial(gaps_for, deed, document, start, end, settings))
     if not gaps:
         return Outcome((), "There is nothing here any more that this could be done to.")
     outcome = await fill_gaps(
         document, gaps, denoiser=denoiser, settings=settings, others=others, root=root,
-        report=report,
+        report=report, show=show,
     )  # fmt: skip
     if deed is not Deed.ADD_PARAMETER:
         return outcome
@@ -93,12 +95,14 @@ async def _rewritten(
     return Outcome((first,), others=tuple(it for it in others if it))
 
 
-def _watching(report: Report | None) -> Watch | None:
+def _watching(report: Report | None, places: Places | None) -> Watch:
     def watch(canvas: Canvas, draft: Draft) -> None:
         if report is not None:
             report("", min(draft.settled_share, 0.99))
+        if places is not None:
+            places.saw(canvas, draft)
 
-    return watch if report is not None else None
+    return watch
 
 
 def refused(document: Document, root: Path | None, settings: Settings) -> Reason | None:

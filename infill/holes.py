@@ -65,7 +65,8 @@ def gaps_in(document: Document) -> tuple[Gap, ...]:
     """In file order, none over another. What a file means to leave empty is none."""
     tree = parse(document.text, document.language)
     is_stub_file = document.path is not None and document.path.suffix == ".pyi"
-    gaps = [_marker(document.text, tree, it) for it in re.finditer(MARKER, document.text)]
+    markers = (it.span() for it in re.finditer(MARKER, document.text))
+    gaps = [_within(document.text, tree, *it, Kind.MARKER) for it in markers]
     if tree is not None and not is_stub_file:
         end = line_end_of(document.text)
         definitions = tree.nodes_of(TOLD)
@@ -112,11 +113,20 @@ def docstring_gap(room: Room) -> Gap:
     return Gap(room.at, room.at, Kind.DOCSTRING, "", False, room.lead, room.tail, room.ends)
 
 
-def _marker(text: str, tree: Tree | None, match: re.Match[str]) -> Gap:
-    gap = _over(text, match.start(), match.end(), Kind.MARKER)
-    if tree is None or place_at(tree, match.start()) is not Place.STRING:
+def gaps_over(
+    document: Document, spans: Sequence[tuple[int, int]], *, multiline: bool = True
+) -> list[Gap]:
+    """Gaps in place of what stands there, wherever somebody wants them."""
+    tree = parse(document.text, document.language)
+    gaps = [_within(document.text, tree, *span, Kind.CURSOR) for span in spans]
+    return [replace(gap, multiline=gap.multiline and multiline) for gap in gaps]
+
+
+def _within(text: str, tree: Tree | None, start: int, end: int, kind: Kind) -> Gap:
+    gap = _over(text, start, end, kind)
+    if tree is None or place_at(tree, start) is not Place.STRING:
         return gap
-    return replace(gap, ends=_quote_round(tree, match.start()))
+    return replace(gap, ends=_quote_round(tree, start))
 
 
 def _quote_round(tree: Tree, offset: int) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from infill.aside import aside
 from infill.document import Document
+from infill.drafts import Places, Show
 from infill.edit import Edit
 from infill.fill_all import PATIENCE_MS, batches_of, fill_document
 from infill.holes import Gap, Kind, opened
@@ -45,6 +46,7 @@ async def fill_gaps(
     others: Sequence[Document] = (),
     root: Path | None = None,
     report: Report | None = None,
+    show: Show | None = None,
 ) -> Outcome:
     """All on one canvas where the model takes that many, and from the last to the first on several
     where not. A gap for which nothing fit keeps its text. Raises `ModelError`."""
@@ -53,7 +55,8 @@ async def fill_gaps(
     opened_up, holes = await aside(size, partial(opened, document, gaps))
     settings = replace(settings, deadline_ms=PATIENCE_MS, min_confidence=0.0)
     canvases = len(batches_of(holes, denoiser.card.context // 2))
-    watch = _Watch(report, len(holes), canvases) if report else None
+    places = Places(show, document, gaps, holes) if show else None
+    watch = _Watch(report, len(holes), canvases, places) if report or places else None
     filled = await fill_document(
         opened_up, holes, denoiser, settings, others=others, root=root,
         watch=watch and watch.saw, through=watch and watch.through,
@@ -97,10 +100,14 @@ def _told(asked: int, filled: int, reasons: Counter[Reason]) -> str:
 
 
 class _Watch:
-    """Makes of drafts a share that never falls, told in words where it takes several canvases."""
+    """Makes of drafts a share that never falls, told in words where it takes several canvases;
+    and hands them on to whoever shows them."""
 
-    def __init__(self, report: Report, holes: int, canvases: int) -> None:
+    def __init__(
+        self, report: Report | None, holes: int, canvases: int, places: Places | None
+    ) -> None:
         self._report, self._holes, self._canvases = report, holes, canvases
+        self._places = places
         self._done = 0
         self._share = 0.0
 
@@ -109,6 +116,10 @@ class _Watch:
         self._done += holes
 
     def saw(self, canvas: Canvas, draft: Draft) -> None:
+        if self._places is not None:
+            self._places.saw(canvas, draft)
+        if self._report is None:
+            return
         share = (self._done + len(canvas.holes) * draft.settled_share) / self._holes
         self._share = max(self._share, min(share, 0.99))
         said = f"{self._done} of {self._holes} holes" if self._canvases > 1 else ""

@@ -27,6 +27,7 @@ from infill.document import Document
 from infill.joint import Outcome
 from infill.offers import DOING, Deed, offers_at
 from lsp import convert
+from lsp.drafts import Drafts, drafts_of
 from lsp.greeting import ACT, ACTION_KINDS, Greeting
 from lsp.progress import Bar
 from lsp.sync import Snapshot
@@ -128,7 +129,7 @@ class Actions:
             lacks = "This editor does not take edits from language servers."
             return self._say(types.MessageType.Warning, lacks)
         if denoiser is None:
-            return self._say(types.MessageType.Warning, self._without_model())
+            return self._say(types.MessageType.Warning, self.without_model())
         self._begin(self._carry_out(wish, denoiser))
 
     def cancel(self, *arguments: Any) -> None:
@@ -145,21 +146,24 @@ class Actions:
     def _give_up(self, uri: str) -> None:
         if uri in self._bars.values():
             self._cancelled.add(uri)
-            self._server.session.deeds.supersede(uri)
+        self._server.session.deeds.supersede(uri)
 
     async def _carry_out(self, wish: Wish, denoiser: Denoiser) -> None:
         uri, doing = wish.snapshot.uri, DOING[wish.deed]
         bar = Bar(self._server, f"infill-lsp: {doing}", cancellable=True)
         self._bars[bar.token] = uri
+        drafts = drafts_of(self._server, wish.snapshot, bar.token)
         if self.client.shows_progress:
             self._begin(bar.open())
         ended = "nothing was changed"
         try:
-            outcome = await self._server.session.deeds.run(uri, self._work(wish, denoiser, bar))
+            outcome = await self._server.session.deeds.run(
+                uri, self._work(wish, denoiser, bar, drafts)
+            )
             if outcome is not None and outcome.others and self.client.asks_users:
                 bar.close(f"{len(outcome.others) + 1} variants")  # nobody knows when one is chosen
                 outcome = await self._chosen(outcome)
-            ended = await self._conclude(wish, outcome)
+            ended = await self._conclude(wish, outcome, drafts)
         except ModelError as error:
             self._say(types.MessageType.Error, f"Nothing was changed: {error}")
         except Exception as error:
@@ -171,9 +175,12 @@ class Actions:
         finally:
             del self._bars[bar.token]
             self._cancelled.discard(uri)
+            drafts.give_up()
             bar.close(ended)
 
-    def _work(self, wish: Wish, denoiser: Denoiser, bar: Bar) -> Coroutine[Any, Any, Outcome]:
+    def _work(
+        self, wish: Wish, denoiser: Denoiser, bar: Bar, drafts: Drafts
+    ) -> Coroutine[Any, Any, Outcome]:
         session = self._server.session
         others = islice(session.documents.beside(wish.snapshot), OTHERS)
         wants_others = session.settings.other_files
@@ -187,9 +194,10 @@ class Actions:
             others=tuple(map(convert.document_of, others)) if wants_others else (),
             root=self._root_of(wish.document),
             report=bar.report,
+            show=drafts.show,
         )
 
-    async def _conclude(self, wish: Wish, outcome: Outcome | None) -> str:
+    async def _conclude(self, wish: Wish, outcome: Outcome | None, drafts: Drafts) -> str:
         """Applies the edits, where the document still is what they were made for; in a few words
         how it ended."""
         name, doing = _name_of(wish.snapshot.uri), DOING[wish.deed]
@@ -206,6 +214,7 @@ class Actions:
         if not outcome.edits:
             self._say(types.MessageType.Warning, outcome.told)
             return "nothing was changed"
+        drafts.settle(outcome.edits)
         if trouble := await self._apply(wish, outcome):
             said = f"The editor did not change {name} ({trouble}): nothing was changed."
             self._say(types.MessageType.Warning, said)
@@ -246,7 +255,7 @@ class Actions:
             return "it did not answer"
         return None if answer.applied else answer.failure_reason or "it gave no reason"
 
-    def _without_model(self) -> str:
+    def without_model(self) -> str:
         resident = self._server.session.resident
         if resident.loading:
             return "The model is still being loaded: ask again in a moment."

@@ -15,6 +15,8 @@ ENCODINGS = ("utf-8", "utf-16", "utf-32")
 ACT = "infill.act"
 ACCEPTED = "infill.accepted"
 COMMANDS = ("infill.why", "infill.status", ACT, "infill.cancel", ACCEPTED)
+START, CANVAS = "infill/start", "infill/canvas"  # see lsp/drafts.py
+CANVAS_VERSION = 1
 ACTION_KINDS = ("refactor.rewrite", "quickfix")
 
 Message = dict[str, Any]
@@ -33,6 +35,7 @@ class Greeting:
     takes_actions: bool = False  # code actions as objects, not only as commands
     ghost_text: bool = True  # fills are offered as inline completion
     menu: bool = False  # fills are offered in the completion menu
+    watches: bool = False  # takes `infill/canvas`
     options: object = None
 
 
@@ -67,6 +70,7 @@ def greeting_from(msg_id: str | int, params: Message) -> Greeting:
         takes_actions=isinstance(part(action, "codeActionLiteralSupport"), dict),
         ghost_text=ghost_text,
         menu=menu,
+        watches=wants_to_watch(params),
         options=params.get("initializationOptions"),
     )
 
@@ -79,6 +83,15 @@ def where_shown(params: Message) -> tuple[bool, bool]:
     if wanted in ("always", "never"):
         return wanted == "never", wanted == "always"
     return True, part(params, "capabilities", "textDocument", "inlineCompletion") is None
+
+
+def wants_to_watch(params: Message) -> bool:
+    """Said as an option, which a user of any editor can set, or by the client itself. An option
+    that says no counts more."""
+    options = params.get("initializationOptions")
+    said = (part(options, "infill", "canvas"), part(options, "canvas"))
+    able = part(params, "capabilities", "experimental", "infillCanvas") is True
+    return next((each for each in said if isinstance(each, bool)), able)
 
 
 def folders_in(params: Message) -> Iterator[str]:
@@ -104,6 +117,7 @@ def welcome(greeting: Greeting) -> Message:
         "textDocumentSync": {"openClose": True, "change": 2},  # 2: incremental
         "executeCommandProvider": {"commands": list(COMMANDS)},
         "workspace": {"workspaceFolders": {"supported": True, "changeNotifications": True}},
+        "experimental": {"infill": {"version": CANVAS_VERSION}},
     }
     if greeting.ghost_text:
         capabilities["inlineCompletionProvider"] = {}

@@ -22,9 +22,9 @@ from pygls.lsp.server import LanguageServer
 
 from infill.fill import Fill
 from infill.settings import Settings, settings_from
-from lsp import completion, convert
+from lsp import completion, convert, drafts
 from lsp.actions import Actions
-from lsp.greeting import ACCEPTED, COMMANDS, Greeting, version
+from lsp.greeting import ACCEPTED, COMMANDS, START, Greeting, version
 from lsp.loading import Wanted
 from lsp.progress import Bar
 from lsp.session import Question, Session
@@ -111,7 +111,8 @@ class Server(LanguageServer):
 
     def configure(self, sent: object) -> None:
         """Takes over what an editor sent as its configuration; complaints wait to be voiced."""
-        options = convert.options_in(sent)
+        # "canvas" is no setting: it was heard when the editor greeted.
+        options = {name: it for name, it in convert.options_in(sent).items() if name != "canvas"}
         self.session.settings, complaints = settings_from(options, self.session.base)
         self._complaints += complaints
 
@@ -297,6 +298,10 @@ def accepted(server: Server, *arguments: Any) -> None:
     server.session.counting.accepted(arguments[0])
 
 
+async def start(server: Server, params: object) -> Message:
+    return await drafts.start(server, params)
+
+
 async def code_action(
     server: Server, params: types.CodeActionParams
 ) -> list[types.CodeAction | types.Command] | None:
@@ -325,6 +330,7 @@ def register(server: Server) -> None:
     server.feature(types.TEXT_DOCUMENT_COMPLETION)(completed)
     server.feature(types.TEXT_DOCUMENT_CODE_ACTION)(code_action)
     server.feature(types.CODE_ACTION_RESOLVE)(resolve)
+    server.feature(START)(start)
     server.feature(types.INITIALIZED)(initialized)
     server.feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)(did_change_configuration)
     server.feature(types.SHUTDOWN)(shutdown)

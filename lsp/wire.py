@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, cast
 
 import cattrs
@@ -22,12 +23,22 @@ from pygls.exceptions import (
 from pygls.protocol import LanguageServerProtocol, default_converter
 
 from lsp.convert import forgiven
-from lsp.greeting import Greeting, Message, greeting_in, welcome
+from lsp.greeting import START, Greeting, Message, greeting_in, welcome
 
 logger = logging.getLogger(__name__)
 
 # It logs whole messages at INFO and the params of what failed at ERROR: the user's code.
 logging.getLogger("pygls").setLevel(logging.CRITICAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """A request that is no part of the protocol; its handler reads the params itself."""
+
+    id: Any
+    method: str
+    jsonrpc: str
+    params: Any
 
 
 class Wire(LanguageServerProtocol):
@@ -115,6 +126,9 @@ class Wire(LanguageServerProtocol):
         if method not in self._known_methods() or kind is None or not hasattr(kind, "id"):
             raise JsonRpcMethodNotFound(f"there is no request {method!r}")
         return kind
+
+    def get_message_type(self, method: str) -> type[Any] | None:  # pyright: ignore[reportIncompatibleVariableOverride]  # cached in pygls
+        return Own if method == START else super().get_message_type(method)
 
     def _known_methods(self) -> set[str]:
         features = cast(dict[str, Any], self.fm.features)  # pyright: ignore[reportUnknownMemberType]
