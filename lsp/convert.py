@@ -101,37 +101,34 @@ def to_proto(
     fill: Fill | None, snapshot: Snapshot, encoding: Encoding,
     selected: types.SelectedCompletionInfo | None = None, told: types.Command | None = None,
 ) -> types.InlineCompletionList | None:  # fmt: skip
-    """An item for each edit, the best first, whose range is empty at the cursor: editors replace
-    what a range covers, and without a range some replace the rest of the line.
+    """One item whose range is empty at the cursor: editors replace what a range covers, and without
+    a range some replace the rest of the line.
 
     No fill is null, which leaves the screen alone; a fill of nothing is an empty list, which takes
     away what is still shown for an earlier text. Line ends are \\n, which every client turns into
-    its buffer's own. `told` is what an editor says once it has inserted the first item.
+    its buffer's own. `told` is what an editor says once it has inserted the item.
     """
     if fill is None:
         return None
     if fill.edit is None:
         return types.InlineCompletionList([])
-    edits = (fill.edit, *(further.edit for further in fill.others or ()))
-    items = [item_of(edit, snapshot, encoding, selected) for edit in edits]
-    items[0].command = told
-    return types.InlineCompletionList(items)
-
-
-def item_of(
-    edit: Edit, snapshot: Snapshot, encoding: Encoding,
-    selected: types.SelectedCompletionInfo | None = None,
-) -> types.InlineCompletionItem:  # fmt: skip
-    text = with_plain_line_ends(edit.text)
+    text = with_plain_line_ends(fill.edit.text)
     if selected is not None:
-        return types.InlineCompletionItem(selected.text + text, range=selected.range)
-    start = position_of(snapshot.place_at(edit.start), snapshot, encoding)
-    end = position_of(snapshot.place_at(edit.end), snapshot, encoding)
-    return types.InlineCompletionItem(text, range=types.Range(start, end))
+        return inline_list(selected.text + text, selected.range, told)
+    start = position_of(snapshot.place_at(fill.edit.start), snapshot, encoding)
+    end = position_of(snapshot.place_at(fill.edit.end), snapshot, encoding)
+    return inline_list(text, types.Range(start, end), told)
 
 
 def with_plain_line_ends(text: str) -> str:
     return "\n".join(re.split(r"\r\n?", text))
+
+
+def inline_list(
+    text: str, where: types.Range, told: types.Command | None
+) -> types.InlineCompletionList:
+    item = types.InlineCompletionItem(text, range=where, command=told)
+    return types.InlineCompletionList([item])
 
 
 def to_workspace_edit(
