@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -419,10 +420,10 @@ async def test_a_thousand_requests_cancelled_at_random_leave_nothing_behind():
         start=Start(line=60, block=60, context=32), policy=Policy(threshold=1.0, cut=None),
     )  # fmt: skip
     inner, late = engine.step, list[OnBoard]()
-    gone: dict[OnBoard, int] = {}  # how many steps had begun when it was seen
+    gone: dict[OnBoard, int] = {}  # from which step on it must be in none
 
     def step(jobs: list[OnBoard]) -> None:
-        late.extend(job for job in jobs if gone.get(job, engine.steps) < engine.steps)
+        late.extend(job for job in jobs if gone.get(job, math.inf) <= engine.steps)
         inner(jobs)
 
     engine.step = step
@@ -455,7 +456,7 @@ async def test_a_thousand_requests_cancelled_at_random_leave_nothing_behind():
     assert engine.traffic().running == engine.traffic().waiting == {}
     assert engine.arrivals.empty()
     assert (alive(OnBoard), alive(Board)) == (0, 0)
-    assert resident_after_collection() - memory < 4_000_000  # so much an allocator may keep
+    assert resident_after_collection() - memory < 16_000_000  # so much an allocator may keep
     boards = engine.boards_stepped
     await asyncio.sleep(0.05)
     assert engine.boards_stepped == boards
