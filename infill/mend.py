@@ -23,8 +23,9 @@ from infill.hole import BLOCK_LIMIT
 from infill.privacy import refusal
 from infill.reason import Reason
 from infill.settings import Settings
-from infill.splice import Splice, misplaced, splices_near
+from infill.splice import Splice, splices_near
 from infill.strict import stops_at
+from infill.suspect import misplaced
 from infill.syntax import Tree, errors_in, parse
 from infill.tidy import tidy
 from model.canvas import Canvas, Denoiser, Hole

@@ -15,8 +15,8 @@ from infill.edit import applied
 from infill.idiom import Idiom, tokens_of
 from infill.mend import Damage, Mended, broken_at, mend
 from infill.settings import Settings
-from infill.splice import rows_near
 from infill.strict import stops_at
+from infill.suspect import rows_near
 from infill.syntax import errors_in, parse
 from model.scripted import Scripted
 
