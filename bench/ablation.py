@@ -127,7 +127,7 @@ def main() -> None:
             denoiser = load(str(copy))
             rows = run(tasks, pipeline(denoiser, settings), Console(stderr=True))
             denoiser.close()
-        report = report_of(rows, Settings().min_confidence)
+        report = report_of(rows, Settings().gate)
         opened = report["open"]
         cells = [opened["pass@1"], opened["exact"], opened["parses"], report["pass@1"],
                  report["precision"], opened["ms_p50"]]  # fmt: skip

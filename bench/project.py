@@ -28,7 +28,7 @@ from model.canvas import Denoiser
 from model.corpus import read_corpus
 from model.load import load
 
-GATE = Settings().min_confidence
+GATE = Settings().gate
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,22 @@ def chosen_from(
     weights: Weights | None = None,
 ) -> Choice | None:
     """The best of the rivals, or what the model has `written`, as it may be shown; None where none
-    may.
+    may."""
+    choices = choices_from(rivals, written, hole, document, max_lines=max_lines, weights=weights)
+    return choices[0] if choices else None
+
+
+def choices_from(
+    rivals: Sequence[Rival],
+    written: Sequence[Piece],
+    hole: Hole,
+    document: Document,
+    *,
+    most: int = 1,
+    max_lines: int = 12,
+    weights: Weights | None = None,
+) -> tuple[Choice, ...]:
+    """Those that may be shown, the best first, at most so many.
 
     That none of them is right has a weight, too; a text that does not parse leaves its share to the
     others and to that.
@@ -107,13 +122,17 @@ def chosen_from(
     odds = {it.text: weights.of(it) for it in weighed_from(rivals, hole, document, max_lines)}
     none = weights.of(none_of(rivals, hole, document))
     near, moved = nearby(document, hole)
+    kept: list[str] = []
     for text in sorted(odds, key=lambda it: -odds[it])[:PARSED]:
-        if offence(text, moved, near) is None:
-            # Summed anew: what was taken away from a sum leaves its rounding behind.
-            total = sum(odds.values()) + none
-            return Choice(text, odds[text] / total if total else 0.0)
-        del odds[text]
-    return None
+        if offence(text, moved, near) is not None:
+            del odds[text]
+            continue
+        kept.append(text)
+        if len(kept) == most:
+            break
+    # Summed anew: what was taken away from a sum leaves its rounding behind.
+    total = sum(odds.values()) + none
+    return tuple(Choice(text, odds[text] / total if total else 0.0) for text in kept)
 
 
 def with_own(rivals: Sequence[Rival], written: Sequence[Piece]) -> Sequence[Rival]:

@@ -99,7 +99,7 @@ def evaluate_suites(
     if samples:
         write_rows(samples, rows)
     suite = ", ".join(it.name for it in suites) + (", renamed" if renamed else "")
-    report = {"suite": suite, "model": name, **report_of(rows, settings.min_confidence)}
+    report = {"suite": suite, "model": name, **report_of(rows, settings.gate)}
     if as_json:
         print_json(report)
     else:

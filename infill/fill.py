@@ -14,7 +14,7 @@ from time import perf_counter
 
 from infill.answer import Answer, Watch, answer_to
 from infill.aside import aside
-from infill.choose import Choice, chosen_from, nearby
+from infill.choose import Choice, choices_from, nearby
 from infill.context import compose, context_of, wide_of
 from infill.document import Document
 from infill.edit import Edit, applied, line_end_of, worse_with
@@ -23,12 +23,12 @@ from infill.memory import Known, Memory, made_with
 from infill.privacy import refusal
 from infill.project import project_of
 from infill.reason import Reason
-from infill.repair import Repaired, repair
+from infill.repair import Repaired, offence, repair
 from infill.settings import Settings
 from infill.several import beside_the_others, narrowed, stood_in, tidied
 from infill.tidy import tidy
 from infill.together import held_together
-from model.canvas import Canvas, Claim, Denoiser, Hole, Piece
+from model.canvas import Canvas, Claim, Denoiser, Draft, Hole, Piece
 
 MOST_OTHERS = 8  # files that may have to be parsed for one request
 PATIENT = 4  # times the deadline: nobody waits for what is speculative, but it is not kept for ever
@@ -39,17 +39,27 @@ __all__ = ["Edit", "Fill", "Timing", "Watch", "applied", "fill_at", "fill_holes"
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Where the time went. `queue_ms` is how long the canvas waited for the model, `wire_ms` what
-    went by between here and the server that has it."""
+    went by between here and the server that has it, `pause_ms` how long another key was waited
+    for."""
 
     context_ms: float = 0.0
     queue_ms: float = 0.0
     steps_ms: float = 0.0
     tidy_ms: float = 0.0
     wire_ms: float = 0.0
+    pause_ms: float = 0.0
 
     @property
     def total(self) -> float:
-        return self.context_ms + self.queue_ms + self.steps_ms + self.tidy_ms + self.wire_ms
+        return sum(getattr(self, name) for name in self.__slots__)
+
+
+@dataclass(frozen=True, slots=True)
+class Further:
+    """Another edit that is worth showing in the place of the first, and its score."""
+
+    edit: Edit
+    score: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +68,9 @@ class Fill:
 
     `score` is how probable it is that exactly this belongs there, where the model weighed several
     texts, else the mean confidence of the pieces shown. `steps` counts the model's steps, those of
-    a repair included; holes that were filled jointly share theirs.
+    a repair included; holes that were filled jointly share theirs. `others` are further texts for
+    the same hole, the best first; None where there may be some that nobody has looked for. It is
+    `whole` unless the deadline came before the model's last draft.
     """
 
     edit: Edit | None
@@ -67,6 +79,8 @@ class Fill:
     steps: int
     timing: Timing
     remembered: bool = False
+    others: tuple[Further, ...] | None = ()
+    whole: bool = True
 
     def __post_init__(self) -> None:
         if (self.edit is None) == (self.reason is None):
@@ -83,38 +97,69 @@ async def fill_at(
     others: Sequence[Document] = (),
     root: Path | None = None,
     invoked: bool = False,
+    most: int = 1,
+    pause: float = 0.0,
+    patience: float = 1.0,
     watch: Watch | None = None,
     claim: Claim = Claim(),
 ) -> Fill:
     """What to write at the cursor. `invoked`: the user asked, so hole_at is less shy, and the best
-    there is is shown however unsure. Of `others`, the files open beside it, the first few of the
-    same language are looked at. The claim is whose and of which document this is; its deadline is
-    that of the settings.
+    there is is shown however unsure; with at most so many texts where several were weighed. Of
+    `others`, the files open beside it, the first few of the same language are looked at. Before the
+    model is asked, and only then, so many seconds pass as a `pause`. The claim is whose and of
+    which document this is; its deadline is that of the settings, `patience` times.
 
     Raises `ModelError`. Cancelling stops the model before its next step.
     """
     wanted = replace(settings, min_confidence=0.0) if invoked else settings
-    deadline = _deadline(settings, PATIENT if claim.speculative else 1)
-    request = _Request(denoiser, wanted, deadline, root, watch, perf_counter(), claim)
+    deadline = _deadline(settings, PATIENT if claim.speculative else patience)
+    request = _Request(denoiser, wanted, deadline, root, watch, perf_counter(), claim, most)
     others = _of_the_same_kind(others, document, settings)
     question = made_with(denoiser.card, settings, others)
     known = memory.recall(document, cursor, question)
+    if known is not None and known.others is None and most > 1:
+        known = None  # it may be one of several, and all are wanted
     if reason := _refused(document, request, known):
         return request.nothing(reason)
     if known is not None:
-        edit, timing = Edit(cursor, cursor, known.text), Timing(request.elapsed_ms())
-        return Fill(edit, known.score, None, 0, timing, remembered=True)
+        return _recalled(known, cursor, request)
     if not invoked and not _learnt(document.language, denoiser):
         return request.nothing(Reason.NOT_LEARNT)
+    offered = settings if invoked else settings.unasked
     hole = await aside(
-        len(document.text), partial(hole_at, document, cursor, settings, invoked=invoked)
+        len(document.text), partial(hole_at, document, cursor, offered, invoked=invoked)
     )
     if isinstance(hole, Reason):
         return request.nothing(hole)
+    if pause:
+        await asyncio.sleep(pause)
+        request = replace(request, began=request.began + pause)
     (fill,) = await _filled(document, (hole,), others, request)
-    if fill.edit is not None:
-        memory.remember(document, cursor, question, Known(fill.edit.text, fill.score))
+    fill = replace(fill, timing=replace(fill.timing, pause_ms=pause * 1000))
+    if fill.edit is not None and fill.whole:
+        memory.remember(document, cursor, question, _known(fill, fill.edit))
     return fill
+
+
+async def drafted(
+    document: Document,
+    canvas: Canvas,
+    draft: Draft,
+    *,
+    denoiser: Denoiser,
+    settings: Settings,
+    invoked: bool = False,
+    most: int = 1,
+    steps: int = 0,
+    ms: float = 0.0,
+) -> Fill:
+    """What of a draft is worth showing, which after so many steps and milliseconds is the last that
+    somebody can wait for. The canvas is that of one hole of the document; no model is asked."""
+    wanted = replace(settings, min_confidence=0.0) if invoked else settings
+    now = asyncio.get_running_loop().time()
+    request = _Request(denoiser, wanted, now, None, None, perf_counter(), most=most)
+    answer = Answer(draft, steps, draft.queue_ms, max(0.0, ms - draft.queue_ms))
+    return await _judged(document, canvas, answer=answer, i=0, request=request, context_ms=0.0)
 
 
 async def fill_holes(
@@ -152,6 +197,7 @@ class _Request:
     watch: Watch | None
     began: float
     claim: Claim = Claim()
+    most: int = 1  # texts for a hole
 
     def elapsed_ms(self) -> float:
         return (perf_counter() - self.began) * 1000
@@ -160,7 +206,23 @@ class _Request:
         return Fill(None, 0.0, reason, 0, Timing(self.elapsed_ms()))
 
 
-def _deadline(settings: Settings, times: int = 1) -> float:
+def _known(fill: Fill, edit: Edit) -> Known:
+    if fill.others is None:
+        return Known(edit.text, fill.score, None)
+    others = tuple(Known(it.edit.text, it.score) for it in fill.others)
+    return Known(edit.text, fill.score, others)
+
+
+def _recalled(known: Known, cursor: int, request: _Request) -> Fill:
+    further = (known.others or ())[: request.most - 1]
+    return Fill(
+        Edit(cursor, cursor, known.text), known.score, None, 0, Timing(request.elapsed_ms()),
+        remembered=True,
+        others=tuple(Further(Edit(cursor, cursor, it.text), it.score) for it in further),
+    )  # fmt: skip
+
+
+def _deadline(settings: Settings, times: float = 1) -> float:
     return asyncio.get_running_loop().time() + times * settings.deadline_ms / 1000
 
 
@@ -281,8 +343,11 @@ async def _judged(
     settings, most = request.settings, request.settings.max_lines
     size = len(document.text)
     rivals = answer.rivals(i)
-    choose = partial(chosen_from, rivals, pieces, hole, document, max_lines=most)
-    choice = await aside(size, choose) if rivals else None
+    choose = partial(
+        choices_from, rivals, pieces, hole, document, most=request.most, max_lines=most
+    )
+    choices = await aside(size, choose) if rivals else ()
+    choice = choices[0] if choices else None
     shown = choice.text if choice else tidy(_text_of(pieces), hole, document, max_lines=most)
     repaired = Repaired(shown)
     if not isinstance(shown, Reason) and not _parsed_with(choice, hole, document):
@@ -300,10 +365,27 @@ async def _judged(
         # Half an answer is dropped for want of time, whatever it lacks.
         reason = text if answer.final else Reason.DEADLINE
         return Fill(None, score, reason, steps, timing)
-    if score < settings.min_confidence:
+    if score < settings.gate:
         return Fill(None, score, Reason.LOW_CONFIDENCE, steps, timing)
-    edit = Edit(hole.start, hole.end, text.replace("\n", line_end_of(document.text)))
-    return Fill(edit, score, None, steps, timing)
+    further = partial(_further, [it for it in choices[1:] if it.text != text], hole, document)
+    return Fill(
+        _edit(text, hole, document), score, None, steps, timing,
+        others=await aside(size, further) if request.most > 1 else None if rivals else (),
+        whole=answer.final,
+    )  # fmt: skip
+
+
+def _edit(text: str, hole: Hole, document: Document) -> Edit:
+    return Edit(hole.start, hole.end, text.replace("\n", line_end_of(document.text)))
+
+
+def _further(choices: Sequence[Choice], hole: Hole, document: Document) -> tuple[Further, ...]:
+    """Without those that parse worse where all of the document is looked at."""
+    return tuple(
+        Further(_edit(it.text, hole, document), it.probability)
+        for it in choices
+        if _parsed_with(it, hole, document) or offence(it.text, hole, document) is None
+    )
 
 
 def _parsed_with(choice: Choice | None, hole: Hole, document: Document) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from functools import lru_cache
 
 import xxhash
@@ -25,10 +25,31 @@ NEAR = 64  # characters on each side that are compared as they are: a digest is 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A fill as it goes into the document; of one that is being typed, the rest of it."""
+    """A fill as it goes into the document; of one that is being typed, the rest of it.
+
+    `others` are further texts for the same place, best first; None where there may be some that
+    nobody has looked for.
+    """
 
     text: str
     score: float
+    others: tuple[Known, ...] | None = ()
+
+    @property
+    def all(self) -> tuple[Known, ...]:
+        return replace(self, others=()), *(self.others or ())
+
+    def rest_after(self, typed: str) -> Known | None:
+        """What is left of the texts that begin with what was typed and go on."""
+        left = [
+            Known(it.text[len(typed) :], it.score)
+            for it in self.all
+            if it.text.startswith(typed) and it.text != typed
+        ]
+        if not left:
+            return None
+        others = tuple(left[1:]) if self.others is not None else None
+        return replace(left[0], others=others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +57,7 @@ class _Entry:
     start: int
     near: tuple[str, str]
     known: Known
+    longest: int  # characters of the longest of its texts
 
 
 class Memory:
@@ -54,7 +76,9 @@ class Memory:
     def remember(self, document: Document, cursor: int, made_with: bytes, known: Known) -> None:
         """`made_with` is `made_with(…)` of the model, settings and files that led to the fill."""
         key = _key(document, cursor, cursor, made_with)
-        self._entries[key] = _Entry(cursor, _near(document.text, cursor, cursor), known)
+        longest = max(len(it.text) for it in known.all)
+        near = _near(document.text, cursor, cursor)
+        self._entries[key] = _Entry(cursor, near, known, longest)
         self._entries.move_to_end(key)
         if len(self._entries) > self.size:
             self._entries.popitem(last=False)
@@ -70,17 +94,16 @@ class Memory:
                 document, entry.start, cursor, made_with
             ):
                 self._entries.move_to_end(key)
-                typed = cursor - entry.start
-                return Known(entry.known.text[typed:], entry.known.score)
+                return entry.known.rest_after(document.text[entry.start : cursor])
         return None
 
 
 def _may_be(entry: _Entry, text: str, cursor: int) -> bool:
     """The cheap check, without which every miss would hash the document."""
-    start, fill = entry.start, entry.known.text
+    start = entry.start
     return (
-        start <= cursor < start + len(fill)
-        and fill.startswith(text[start:cursor])
+        start <= cursor < start + entry.longest
+        and entry.known.rest_after(text[start:cursor]) is not None
         and entry.near == _near(text, start, cursor)
     )
 

@@ -38,7 +38,7 @@ class Reason(StrEnum):
     # The answer was not worth showing
     EMPTY = "empty", "The model proposes to write nothing here."
     NO_CHANGE = "no-change", "The model proposes what stands there already."
-    LOW_CONFIDENCE = "low-confidence", "The model is less sure than min_confidence asks for."
+    LOW_CONFIDENCE = "low-confidence", "The model is less sure than eagerness asks for."
     ONE_WORD = "one-word", "The model wrote a single word where a sentence is due."
     REPEATS_SUFFIX = "repeats-suffix", "The fill only repeats what follows the cursor."
     REPEATS_LINE = "repeats-line", "The fill repeats a neighbouring line."

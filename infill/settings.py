@@ -20,7 +20,12 @@ class Settings:
     # "inside" this process; or a server's address, "unix:PATH" or "https://HOST:PORT".
     server: str = "shared"
     deadline_ms: int = 1500  # the best draft so far is taken after this long
-    min_confidence: float = 0.2  # below it nothing is shown, unless it was asked for
+    # How readily fills are shown that nobody asked for: "quiet", "usual" or "eager". Quiet offers
+    # a line at a time, too.
+    eagerness: str = "usual"
+    # How probable a fill must be to be shown, unless it was asked for, in place of what the
+    # eagerness says. -1: as that says.
+    min_confidence: float = -1.0
     context_chars: int = 0  # at most this much context; 0: as much as the model can see
     max_file_chars: int = 4_000_000  # larger files are left alone
     max_lines: int = 12  # a fill of more lines is cut
@@ -36,8 +41,21 @@ class Settings:
     seed: int = 0
     enabled: bool = True
 
+    @property
+    def gate(self) -> float:
+        """How probable a fill must be that nobody asked for."""
+        return GATES[self.eagerness] if self.min_confidence < 0 else self.min_confidence
 
-CHOICES: Mapping[str, tuple[str, ...]] = {"menu": ("auto", "always", "never")}
+    @property
+    def unasked(self) -> Settings:
+        """As they are for what nobody asked for."""
+        return dataclasses.replace(self, multiline=False) if self.eagerness == "quiet" else self
+
+
+GATES: Mapping[str, float] = {"quiet": 0.5, "usual": 0.2, "eager": 0.1}
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "menu": ("auto", "always", "never"), "eagerness": tuple(GATES),
+}  # fmt: skip
 
 
 def settings_from(

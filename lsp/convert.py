@@ -101,34 +101,37 @@ def to_proto(
     fill: Fill | None, snapshot: Snapshot, encoding: Encoding,
     selected: types.SelectedCompletionInfo | None = None, told: types.Command | None = None,
 ) -> types.InlineCompletionList | None:  # fmt: skip
-    """One item whose range is empty at the cursor: editors replace what a range covers, and without
-    a range some replace the rest of the line.
+    """An item for each edit, the best first, whose range is empty at the cursor: editors replace
+    what a range covers, and without a range some replace the rest of the line.
 
     No fill is null, which leaves the screen alone; a fill of nothing is an empty list, which takes
     away what is still shown for an earlier text. Line ends are \\n, which every client turns into
-    its buffer's own. `told` is what an editor says once it has inserted the item.
+    its buffer's own. `told` is what an editor says once it has inserted one.
     """
     if fill is None:
         return None
     if fill.edit is None:
         return types.InlineCompletionList([])
-    text = with_plain_line_ends(fill.edit.text)
+    edits = (fill.edit, *(further.edit for further in fill.others or ()))
+    items = [item_of(edit, snapshot, encoding, selected, told) for edit in edits]
+    return types.InlineCompletionList(items)
+
+
+def item_of(
+    edit: Edit, snapshot: Snapshot, encoding: Encoding,
+    selected: types.SelectedCompletionInfo | None, told: types.Command | None,
+) -> types.InlineCompletionItem:  # fmt: skip
+    text = with_plain_line_ends(edit.text)
     if selected is not None:
-        return inline_list(selected.text + text, selected.range, told)
-    start = position_of(snapshot.place_at(fill.edit.start), snapshot, encoding)
-    end = position_of(snapshot.place_at(fill.edit.end), snapshot, encoding)
-    return inline_list(text, types.Range(start, end), told)
+        text = selected.text + text
+        return types.InlineCompletionItem(text, range=selected.range, command=told)
+    start = position_of(snapshot.place_at(edit.start), snapshot, encoding)
+    end = position_of(snapshot.place_at(edit.end), snapshot, encoding)
+    return types.InlineCompletionItem(text, range=types.Range(start, end), command=told)
 
 
 def with_plain_line_ends(text: str) -> str:
     return "\n".join(re.split(r"\r\n?", text))
-
-
-def inline_list(
-    text: str, where: types.Range, told: types.Command | None
-) -> types.InlineCompletionList:
-    item = types.InlineCompletionItem(text, range=where, command=told)
-    return types.InlineCompletionList([item])
 
 
 def to_workspace_edit(

@@ -3,6 +3,7 @@ Knows no message and no position of the protocol."""
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import logging
 from collections.abc import Callable, Coroutine, Sequence
@@ -11,18 +12,23 @@ from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from secrets import token_bytes, token_hex
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from infill.ahead import Ahead, Guess
+from infill.answer import Watch
 from infill.document import Document
-from infill.fill import Fill, fill_at
+from infill.edit import Edit
+from infill.fill import PATIENT, Fill, Timing, drafted, fill_at
 from infill.joint import Outcome
 from infill.memory import Memory
 from infill.reason import Reason
 from infill.settings import Settings
+from infill.underway import Run, Underway
 from lsp.counting import Counting
 from lsp.loading import Resident, Wanted
 from lsp.newest import Newest
+from lsp.pace import Pace
 from lsp.sync import Documents, Snapshot
 from model import Canvas, Claim, Denoiser, Draft, ModelError
 from model.fallback import Load
@@ -33,6 +39,8 @@ if TYPE_CHECKING:
     from model.serving.watch import Seen
 
 logger = logging.getLogger(__name__)
+
+MOST = 5  # texts to choose from, where somebody asked for a fill
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,8 @@ class Session:
         self.steps = 0  # drafts seen, over all requests
         self._memory = Memory()
         self._ahead = Ahead()
+        self._underway = Underway()
+        self._pace = Pace()
         self._salt = token_bytes(16)
         self.deeds: Newest[Outcome] = Newest()  # what code actions do, one at a time a document
         self._newest: Newest[Fill] = Newest()
@@ -76,9 +86,12 @@ class Session:
             self._note(question, reason, trace)
             return None
         self._ahead.heed(uri, lambda: question.document.text)
-        work = self._fill_at(question, denoiser, question.document, question.cursor, trace=trace)
+        work = self._answered(question, denoiser, trace)
         try:
             fill = await self._newest.run(uri, work)
+        except asyncio.CancelledError:  # by the editor; one that is superseded is None
+            self._underway.give_up(uri)
+            raise
         except ModelError as error:
             self._trouble = str(error)
             logger.debug("request %s: the model failed", trace)
@@ -88,11 +101,54 @@ class Session:
             logger.debug("request %s: over before it was filled", trace)
             return None
         self._note(question, fill, trace)
+        if not fill.remembered and fill.steps:
+            self._pace.filled((fill.timing.total - fill.timing.pause_ms) / 1000)
         if fill.edit and fill.edit.text and self.speculates:
             guessed = dataclasses.replace(question, invoked=False)
             make = partial(self._fill_at, guessed, denoiser, speculative=True)
             self._ahead.begin(uri, Guess(question.document, fill.edit), make)
         return fill
+
+    async def _answered(self, question: Question, denoiser: Denoiser, trace: str) -> Fill:
+        """The fill, or at the deadline what there is of it; the rest is made all the same. What is
+        being made for a place that was typed along from is waited for, too."""
+        uri, document, cursor = question.snapshot.uri, question.document, question.cursor
+        kind = denoiser, self.settings, question.others, question.root, question.invoked
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self.settings.deadline_ms / 1000
+        run = self._underway.joined(uri, document, cursor, kind)
+        if run is not None:
+            await asyncio.wait({run.task}, timeout=deadline - clock())
+            if run.task.done() and document != run.document:
+                run = None  # it is remembered; or it was another one in the end
+        if run is None or run.task.cancelled():
+            pause = 0.0 if question.invoked else self._pace.pause(monotonic())
+            make = partial(
+                self._fill_at, question, denoiser, document, cursor,
+                pause=pause, patience=PATIENT, trace=trace,
+            )  # fmt: skip
+            run = self._underway.begin(uri, document, cursor, kind, make)
+            await asyncio.wait({run.task}, timeout=deadline - clock())
+        if run.task.done():
+            return run.task.result()
+        return await self._so_far(run, question, denoiser)
+
+    async def _so_far(self, run: Run, question: Question, denoiser: Denoiser) -> Fill:
+        nothing = Fill(None, 0.0, Reason.DEADLINE, run.steps, Timing(queue_ms=run.ms))
+        if run.canvas is None or run.draft is None:
+            return nothing
+        fill = await drafted(
+            run.document, run.canvas, run.draft, denoiser=denoiser, settings=self.settings,
+            invoked=question.invoked, steps=run.steps, ms=run.ms,
+        )  # fmt: skip
+        typed = question.cursor - run.cursor
+        if fill.edit is None or not typed:
+            return fill
+        along = question.document.text[run.cursor : question.cursor]
+        rest = fill.edit.text[typed:]
+        if not rest or not fill.edit.text.startswith(along):
+            return nothing
+        return dataclasses.replace(fill, edit=Edit(question.cursor, question.cursor, rest))
 
     def _fill_at(
         self,
@@ -100,10 +156,18 @@ class Session:
         denoiser: Denoiser,
         document: Document,
         cursor: int,
+        watch: Watch | None = None,
         *,
         speculative: bool = False,
+        pause: float = 0.0,
+        patience: float = 1.0,
         trace: str = "",
     ) -> Coroutine[Any, Any, Fill]:
+        def saw(canvas: Canvas, draft: Draft) -> None:
+            self.steps += 1
+            if watch is not None:
+                watch(canvas, draft)
+
         return fill_at(
             document,
             cursor,
@@ -113,7 +177,10 @@ class Session:
             others=question.others,
             root=question.root,
             invoked=question.invoked,
-            watch=self._saw,
+            most=MOST if question.invoked else 1,
+            pause=pause,
+            patience=patience,
+            watch=saw,
             claim=Claim(
                 document=self.named(question.snapshot.uri),
                 speculative=speculative,
@@ -146,7 +213,11 @@ class Session:
         """Whether the next fill is to be made ahead, and nothing else is being worked on."""
         settings = self.settings
         allowed = settings.model != ELSEWHERE or settings.model_keys.get("speculate") is True
-        return settings.speculate and allowed and not (self._newest.busy or self.deeds.busy)
+        return settings.speculate and allowed and not self._is_busy
+
+    @property
+    def _is_busy(self) -> bool:
+        return self._newest.busy or self._underway.busy or self.deeds.busy
 
     @property
     def wanted(self) -> Wanted:
@@ -167,6 +238,8 @@ class Session:
     def moved_on(self, snapshot: Snapshot) -> None:
         """The document has a new version: what is being worked on for the last one is given up."""
         self._newest.supersede(snapshot.uri)
+        self._underway.heed(snapshot.uri, lambda: snapshot.text)
+        self._pace.typed(snapshot.uri, monotonic())
         self._ahead.heed(snapshot.uri, lambda: snapshot.text)
         if former := self.documents.get(snapshot.uri):
             self.counting.changed(former, snapshot)
@@ -175,6 +248,7 @@ class Session:
 
     def forget(self, uri: str) -> None:
         self._newest.supersede(uri)
+        self._underway.give_up(uri)
         self._ahead.give_up()
         if snapshot := self.documents.get(uri):
             self.counting.closed(snapshot)
@@ -189,6 +263,7 @@ class Session:
 
     def _give_all_up(self) -> None:
         self._newest.supersede_all()
+        self._underway.give_all_up()
         self.deeds.supersede_all()
         self._ahead.give_up()
 
@@ -220,9 +295,6 @@ class Session:
             "steps": self.steps,
             "server": server_told(self.resident.server),
         }
-
-    def _saw(self, canvas: Canvas, draft: Draft) -> None:
-        self.steps += 1
 
 
 def server_told(seen: Seen | None) -> dict[str, Any] | None:

@@ -517,7 +517,7 @@ async def test_why_tells_how_the_last_request_ended() -> None:
         told = await why(c, URI)
         assert told["reason"] is None
         assert told["steps"] == 4
-        assert set(told["timing"]) == {"context_ms", "queue_ms", "steps_ms", "tidy_ms"}
+        assert {"context_ms", "queue_ms", "steps_ms", "tidy_ms"} < set(told["timing"])
         c.notify("workspace/didChangeConfiguration", {"settings": {"enabled": False}})
         await c.texts(c.inline())
         assert (await why(c, URI))["reason"] == "disabled"

@@ -8,6 +8,7 @@ const OPTIONS = {
   modelKeys: 'model_keys',
   server: 'server',
   deadlineMs: 'deadline_ms',
+  eagerness: 'eagerness',
   minConfidence: 'min_confidence',
   contextChars: 'context_chars',
   maxFileChars: 'max_file_chars',

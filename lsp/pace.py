@@ -1,0 +1,44 @@
+"""How long to wait for another key before the model is asked. Knows keys' times, no text.
+
+A fill that is superseded was made in vain. Where a fill takes less time than there is between two
+keys it is better to have it at once; where it takes longer it would hardly be there before the next
+key, and so it is not begun until the keys have become rarer.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from statistics import median
+
+LONGEST = 0.15  # seconds; who pauses to look for a fill waits longer than that anyway
+TYPING = 1.0  # seconds: with longer gaps somebody thinks, which says nothing of the next key
+KEYS, FILLS = 6, 8  # so many of the last are looked at
+AGAIN = 1.25  # gaps without a key, and the next is not likely to be as soon
+
+
+class Pace:
+    """Of one window: how fast somebody types, and how long fills take."""
+
+    def __init__(self) -> None:
+        self._key: tuple[str, float] | None = None
+        self._gaps: deque[float] = deque(maxlen=KEYS)
+        self._fills: deque[float] = deque(maxlen=FILLS)
+
+    def typed(self, key: str, now: float) -> None:
+        """Something was typed into the document `key`."""
+        if self._key is not None and self._key[0] == key and now - self._key[1] < TYPING:
+            self._gaps.append(now - self._key[1])
+        self._key = key, now
+
+    def filled(self, seconds: float) -> None:
+        """So long a fill took, or had taken when it was given up."""
+        self._fills.append(seconds)
+
+    def pause(self, now: float) -> float:
+        """Seconds from `now`, 0 where nothing speaks for another key before the fill."""
+        if len(self._gaps) < KEYS // 2 or not self._fills or self._key is None:
+            return 0.0
+        gap = median(self._gaps)
+        if median(self._fills) < gap:
+            return 0.0
+        return max(0.0, min(LONGEST, AGAIN * gap) - (now - self._key[1]))
