@@ -171,9 +171,9 @@ def test_when_the_socket_is_removed_a_server_comes_that_can_be_found(folder: Pat
         for number, window in each:
             former = status_of(window)["server"]["pid"]
             (path,) = folder.glob("*.sock")
-            asked = ask(window, number)
+            asked = ask(window, number) if number % 2 else None  # it is noticed without, too
             path.unlink()
-            assert filled(window, asked)
+            assert asked is None or filled(window, asked)
             with RawClient(server_command()) as other:
                 begin(other).when_ready()
                 print("removed:", back(window, former))
