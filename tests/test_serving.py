@@ -325,12 +325,13 @@ def test_no_more_memory_is_said_to_be_free_than_the_ceiling_leaves():
 
 
 def test_what_became_of_fills_is_counted_for_who_looks(endless: Served):
-    told = {"shown": 2, "accepted": 1, "reason": "no hole"}
+    told = {"shown": 2, "accepted": 1, "reason": "empty", "silences": {"too-long": 3}}
     assert endless.post("/v1/told", told).status_code == 204
-    assert endless.post("/v1/told", {"shown": -1}).status_code == 422
+    for wrong in ({"shown": -1}, {"reason": "x = 1"}, {"silences": {"empty": 1.5}}):
+        assert endless.post("/v1/told", wrong).status_code == 422
     state = endless.state
     assert (state["told"]["shown"], state["told"]["accepted"]) == (2, 1)
-    assert state["silences"] == {"no hole": 1}
+    assert state["silences"] == {"empty": 1, "too-long": 3}
 
 
 def test_metrics_are_what_prometheus_reads(bundled: Served):
