@@ -112,7 +112,8 @@ def choices_from(
     max_lines: int = 12,
     weights: Weights | None = None,
 ) -> tuple[Choice, ...]:
-    """Those that may be shown, the best first, at most so many.
+    """Those that may be shown, the best first, at most so many; of some that differ in their spaces
+    alone the best.
 
     That none of them is right has a weight, too; a text that does not parse leaves its share to the
     others and to that.
@@ -122,17 +123,17 @@ def choices_from(
     odds = {it.text: weights.of(it) for it in weighed_from(rivals, hole, document, max_lines)}
     none = weights.of(none_of(rivals, hole, document))
     near, moved = nearby(document, hole)
-    kept: list[str] = []
+    kept: dict[str, str] = {}
     for text in sorted(odds, key=lambda it: -odds[it])[:PARSED]:
         if offence(text, moved, near) is not None:
             del odds[text]
             continue
-        kept.append(text)
+        kept.setdefault("".join(text.split()), text)
         if len(kept) == most:
             break
     # Summed anew: what was taken away from a sum leaves its rounding behind.
     total = sum(odds.values()) + none
-    return tuple(Choice(text, odds[text] / total if total else 0.0) for text in kept)
+    return tuple(Choice(text, odds[text] / total if total else 0.0) for text in kept.values())
 
 
 def with_own(rivals: Sequence[Rival], written: Sequence[Piece]) -> Sequence[Rival]:

@@ -216,8 +216,13 @@ class Session:
         return settings.speculate and allowed and not self._is_busy
 
     @property
+    def works_behind(self) -> bool:
+        """Whether a fill is being made, also where nobody waits for it any more."""
+        return self._underway.busy
+
+    @property
     def _is_busy(self) -> bool:
-        return self._newest.busy or self._underway.busy or self.deeds.busy
+        return self._newest.busy or self.works_behind or self.deeds.busy
 
     @property
     def wanted(self) -> Wanted:

@@ -1,0 +1,104 @@
+"""No step is made in vain: what is late is finished for the next key, and who types along with a
+draft is waited for by it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from model.scripted import Scripted
+from tests.test_server import URI, client, until
+
+STEPS = 50
+END = {"speculate": False}
+
+
+def slowly(text: str = "a + b", seconds_a_step: float = 0.01) -> Scripted:
+    return Scripted(text, seconds_a_step=seconds_a_step, steps_a_fill=STEPS)
+
+
+async def test_what_is_late_is_answered_with_what_there_is_and_finished_for_the_next_key() -> None:
+    # Settled in the order it is read: after a third of the steps "a" is, after all "alpha".
+    denoiser = Scripted("alpha", seconds_a_step=0.05, steps_a_fill=20)
+    async with client(denoiser, END | {"deadline_ms": 500}) as c:
+        half = await c.texts(c.inline())
+        assert half is not None
+        assert "alpha".startswith(half[0])
+        assert denoiser.steps < 20
+        await until(lambda: not c.server.session.works_behind)
+        assert denoiser.steps == 20
+        assert await c.texts(c.inline()) == ["alpha"]
+        c.insert(2, "al")
+        assert await c.texts(c.inline(character=13)) == ["pha"]
+        assert denoiser.steps == 20
+
+
+async def test_typing_along_with_a_draft_joins_the_fill_that_is_being_made() -> None:
+    denoiser = slowly()
+    async with client(denoiser, END) as c:
+        first = c.inline()
+        await until(lambda: denoiser.steps > 1)
+        c.insert(2, "a ")
+        along = c.inline(character=13)
+        assert await c.texts(along) == ["+ b"]
+        assert await c.texts(first) is None
+        assert denoiser.steps == STEPS
+        assert len(denoiser.seen) == 1
+
+
+async def test_typing_something_else_ends_it_and_begins_anew() -> None:
+    denoiser = slowly()
+    async with client(denoiser, END) as c:
+        c.inline()
+        await until(lambda: denoiser.steps > 1)
+        c.insert(2, "b")
+        assert await c.texts(c.inline(character=12)) == ["a + b"]
+        assert len(denoiser.seen) == 2
+        assert denoiser.steps < 2 * STEPS
+
+
+async def test_a_draft_that_changed_its_mind_is_not_what_was_typed_along_with() -> None:
+    rivals = {"a * b": 0.999}  # the draft says "a + b" to its end
+    denoiser = Scripted("a + b", seconds_a_step=0.01, steps_a_fill=STEPS, rivals=rivals)
+    async with client(denoiser, END) as c:
+        c.inline()
+        await until(lambda: denoiser.steps > 1)
+        c.insert(2, "a + ")
+        again = c.inline(character=15)
+        assert await c.texts(again) is not None
+        assert len(denoiser.seen) == 2
+
+
+async def test_the_same_question_twice_is_worked_on_once() -> None:
+    denoiser = slowly()
+    async with client(denoiser, END) as c:
+        ids = [c.inline() for _ in range(3)]
+        assert [await c.texts(i) for i in ids] == [None, None, ["a + b"]]
+        assert denoiser.steps == STEPS
+
+
+async def test_who_asks_does_not_get_what_was_begun_unasked() -> None:
+    rivals = {"a": 0.3, "b": 0.2}
+    denoiser = Scripted("a", seconds_a_step=0.01, steps_a_fill=STEPS, rivals=rivals)
+    async with client(denoiser, END) as c:
+        c.inline()
+        await until(lambda: denoiser.steps > 1)
+        params = {
+            "textDocument": {"uri": URI},
+            "position": {"line": 1, "character": 11},
+            "context": {"triggerKind": 1},
+        }
+        several = await c.texts(c.request("textDocument/inlineCompletion", params))
+        assert several is not None
+        assert sorted(several) == ["a", "b"]
+
+
+async def test_what_goes_on_behind_ends_with_its_document() -> None:
+    denoiser = Scripted("alpha", seconds_a_step=0.05, steps_a_fill=1000)
+    async with client(denoiser, END | {"deadline_ms": 300}) as c:
+        await c.texts(c.inline())
+        assert c.server.session.works_behind
+        c.notify("textDocument/didClose", {"textDocument": {"uri": URI}})
+        await until(lambda: not c.server.session.works_behind)
+        steps = denoiser.steps
+        await asyncio.sleep(0.2)
+        assert denoiser.steps == steps
