@@ -66,7 +66,7 @@ class Session:
         self._memory = Memory()
         self._ahead = Ahead()
         self._underway = Underway()
-        self._pace = Pace()
+        self.pace = Pace()
         self._salt = token_bytes(16)
         self.deeds: Newest[Outcome] = Newest()  # what code actions do, one at a time a document
         self._newest: Newest[Fill] = Newest()
@@ -102,7 +102,7 @@ class Session:
             return None
         self._note(question, fill, trace)
         if not fill.remembered and fill.steps:
-            self._pace.filled((fill.timing.total - fill.timing.pause_ms) / 1000)
+            self.pace.filled((fill.timing.total - fill.timing.pause_ms) / 1000)
         if fill.edit and fill.edit.text and self.speculates:
             guessed = dataclasses.replace(question, invoked=False)
             make = partial(self._fill_at, guessed, denoiser, speculative=True)
@@ -122,7 +122,7 @@ class Session:
             if run.task.done() and document != run.document:
                 run = None  # it is remembered; or it was another one in the end
         if run is None or run.task.cancelled():
-            pause = 0.0 if question.invoked else self._pace.pause(monotonic())
+            pause = 0.0 if question.invoked else self.pace.pause(monotonic())
             make = partial(
                 self._fill_at, question, denoiser, document, cursor,
                 pause=pause, patience=PATIENT, trace=trace,
@@ -244,7 +244,7 @@ class Session:
         """The document has a new version: what is being worked on for the last one is given up."""
         self._newest.supersede(snapshot.uri)
         self._underway.heed(snapshot.uri, lambda: snapshot.text)
-        self._pace.typed(snapshot.uri, monotonic())
+        self.pace.typed(snapshot.uri, monotonic())
         self._ahead.heed(snapshot.uri, lambda: snapshot.text)
         if former := self.documents.get(snapshot.uri):
             self.counting.changed(former, snapshot)
