@@ -44,6 +44,7 @@ class Offer:
     language: str
     document: str
     edit: Edit
+    choice: Sequence[Edit] = ()  # all that the user can choose from, where there are several
     written: int = 0  # so much of its text the document holds
     accepted: bool = False  # all that was still due of it
     begin: int | None = None  # where in its text the first part begins that was accepted
@@ -56,17 +57,13 @@ class Offer:
 
     def written_in(self, document: str) -> int | None:
         """How much of its text the document holds, and nothing else that is new; None where the
-        document went another way."""
-        start, end, text = self.edit.start, self.edit.end, self.edit.text
-        length = len(document) - len(self.document) + end - start
-        if not 0 <= length <= len(text):
-            return None
-        same = (
-            document.startswith(text[:length], start)
-            and document.startswith(self.document[:start])
-            and document.endswith(self.document[end:])
-        )
-        return length if same else None
+        document went another way. Of several texts it is from then on the one that is written."""
+        for edit in (self.edit, *self.choice):
+            written = written_of(edit, self.document, document)
+            if written is not None:
+                self.edit = edit
+                return written
+        return None
 
     def is_of(self, document: str, edit: Edit) -> bool:
         """Whether that edit leaves what this one does: then it is the same, typed along."""
@@ -88,14 +85,18 @@ class Shown:
         """Whether something that was accepted has not been there for a minute."""
         return any(self._followed.values())
 
-    def shown(self, key: str, document: str, edit: Edit, language: str) -> str:
+    def shown(
+        self, key: str, document: str, edit: Edit, language: str, others: Sequence[Edit] = ()
+    ) -> str:
         """The name by which an editor may say that it was accepted. `key` is whose text it is."""
         offer = self._offers.get(key)
         if offer is not None and offer.is_of(document, edit):
             return offer.name
         self._settle(key)
         self._names += 1
-        offer = self._offers[key] = Offer(f"{self._names:x}", language, document, edit)
+        offer = self._offers[key] = Offer(
+            f"{self._names:x}", language, document, edit, (edit, *others)
+        )
         self._count("shown", language)
         return offer.name
 
@@ -172,6 +173,20 @@ class Shown:
                 self._count("partly", offer.language)
             offer.document = ""  # it may be large
             self._former[key] = offer
+
+
+def written_of(edit: Edit, before: str, document: str) -> int | None:
+    """How much of the edit of the text `before` was made, where nothing else was."""
+    start, end, text = edit.start, edit.end, edit.text
+    length = len(document) - len(before) + end - start
+    if not 0 <= length <= len(text):
+        return None
+    same = (
+        document.startswith(text[:length], start)
+        and document.startswith(before[:start])
+        and document.endswith(before[end:])
+    )
+    return length if same else None
 
 
 def written_with(document: str, edit: Edit) -> tuple[str, str]:

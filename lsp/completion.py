@@ -149,8 +149,7 @@ async def in_menu(server: Server, params: types.CompletionParams) -> types.Compl
     fill = await server.menu.fill(question, None if explicit else PATIENCE)
     if server.session.documents.get(snapshot.uri) is not snapshot:  # it was typed on meanwhile
         fill = None
-    if fill is not None:
-        server.session.counting.shown(snapshot, fill.edit)
+    server.session.counting.shown(snapshot, fill)
     return listed(fill, snapshot, cursor, encoding)
 
 

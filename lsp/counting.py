@@ -12,7 +12,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from infill.edit import Edit
+from infill.fill import Fill
 from infill.shown import Shown
 from infill.statistics import COUNTED, Statistics, path
 from lsp.sync import Documents, Snapshot
@@ -43,12 +43,13 @@ class Counting:
         self._writing: threading.Thread | None = None
         self._written = monotonic()
 
-    def shown(self, seen: Snapshot, edit: Edit | None) -> str | None:
+    def shown(self, seen: Snapshot, fill: Fill | None) -> str | None:
         """A name for the fill, by which the editor may say that it was accepted; None where there
         is nothing to count. `seen` is what it was made for."""
-        if edit is None or not edit.text or not self._is_wanted():
+        if fill is None or fill.edit is None or not fill.edit.text or not self._is_wanted():
             return None
-        return self._shown.shown(seen.uri, seen.text, edit, seen.language)
+        others = [further.edit for further in fill.others or ()]
+        return self._shown.shown(seen.uri, seen.text, fill.edit, seen.language, others)
 
     def silent(self, language: str, code: str) -> None:
         """`code` is that of the reason."""

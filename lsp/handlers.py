@@ -219,7 +219,7 @@ async def inline_completion(
     )
     invoked = params.context.trigger_kind == types.InlineCompletionTriggerKind.Invoked
     fill = await server.fill_or_say(server.question(snapshot, seen, cursor, invoked=invoked))
-    name = server.session.counting.shown(seen, fill.edit) if fill is not None else None
+    name = server.session.counting.shown(seen, fill)
     told = types.Command("infill: accepted", ACCEPTED, arguments=[name]) if name else None
     return convert.to_proto(fill, seen, encoding, selected, told)
 

@@ -202,6 +202,17 @@ def test_an_editor_may_be_late_to_tell():
     assert window.told == "2 shown 1 accepted"
 
 
+def test_each_of_several_texts_can_be_the_one_that_is_accepted():
+    window = Window()
+    window.document = "x = \n"
+    edits = [Edit(4, 4, text) for text in ("a + b", "a * b * c", "first(a)")]
+    window.seen.shown("key", window.document, edits[0], "python", edits[1:])
+    for tried in ("f", "", "a", "a *", "a * b * c"):
+        window.becomes(f"x = {tried}\n")
+    window.later(MINUTE)
+    assert window.told == "1 shown 1 accepted 1 kept"
+
+
 def test_kept_is_what_stands_a_minute_later():
     window = Window()
     window.shows("x = ‸\n")
@@ -358,8 +369,9 @@ def test_an_editor_that_runs_the_items_command_tells_that_it_was_accepted(
     with window(served) as client:
         item = item_in(client)
         assert item["command"]["command"] == "infill.accepted"
-        insert(client, 2, item["insertText"])
+        insert(client, 2, item["insertText"] + " ")  # the text alone does not tell
         assert client.ask("workspace/executeCommand", item["command"]) is None
+        client.change(URI, 3, {"text": TEXT.replace("return ", "return a + b")})
         for wrong in ([], [1], ["x", "y"]):
             asked = {"command": "infill.accepted", "arguments": wrong}
             answer = client.answer(client.request("workspace/executeCommand", asked))
