@@ -54,6 +54,12 @@ class Question:
     others: Sequence[Document] = ()
     root: Path | None = None
 
+    @property
+    def is_urgent(self) -> bool:
+        """Whether somebody waits: who asked, and who has begun a line and thinks."""
+        line = self.document.text[: self.cursor].rpartition("\n")[2]
+        return self.invoked or not line.strip()
+
 
 class Session:
     def __init__(self, settings: Settings, load: Load | None = None) -> None:
@@ -122,7 +128,7 @@ class Session:
             if run.task.done() and document != run.document:
                 run = None  # it is remembered; or it was another one in the end
         if run is None or run.task.cancelled():
-            pause = 0.0 if question.invoked else self.pace.pause(monotonic())
+            pause = 0.0 if question.is_urgent else self.pace.pause(monotonic())
             make = partial(
                 self._fill_at, question, denoiser, document, cursor,
                 pause=pause, patience=PATIENT, trace=trace,

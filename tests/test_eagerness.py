@@ -19,6 +19,9 @@ from model.canvas import Canvas
 from model.scripted import Scripted
 from tests.benches import BENCH
 from tests.test_figures import ROW
+from tests.test_nvim import MISSING, home, open_file, script, wait_for_answers
+
+__all__ = ["home"]
 
 LEVELS = list(GATES)  # from the most silent one
 
@@ -97,3 +100,24 @@ def test_the_levels_are_told_and_drawn_with_what_they_show(tmp_path: Path) -> No
     assert "| 0 | 75.0% | 66.7% | 33.3% | 50.0% |" in done.stdout
     assert (tmp_path / "gate.png").read_bytes().startswith(b"\x89PNG")
     assert run("none.jsonl").returncode == 1
+
+
+@pytest.mark.editor
+@pytest.mark.skipif(bool(MISSING), reason=MISSING)
+@pytest.mark.parametrize(("level", "is_shown"), [("quiet", False), ("usual", True)])
+def test_neovim_shows_what_the_level_in_its_settings_lets_through(
+    home: Path,  # the fixture
+    level: str,
+    is_shown: bool,
+) -> None:
+    file = home / "a.py"
+    file.write_text("x = \n")
+    between = (GATES["quiet"] + GATES["usual"]) / 2
+    with open_file(home, file, model=script("1", confidence=between), eagerness=level) as neovim:
+        neovim.wait_for_client("infill")
+        neovim.insert_at(0, 4)
+        if is_shown:
+            neovim.wait_for_ghost("1")
+        else:
+            assert wait_for_answers(neovim, 1) == [0]
+            assert "eagerness" in neovim.lua("return require('infill').why()")
