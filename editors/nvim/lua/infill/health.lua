@@ -30,17 +30,24 @@ end
 --- False when nothing else can be looked at.
 function M.check_neovim()
   local version = ('Neovim %s'):format(vim.version())
-  if vim.fn.has('nvim-0.12') == 0 or not vim.lsp.inline_completion then
-    health.error(version .. ' has no inline completion', 'Install Neovim 0.12 or newer.')
+  if vim.fn.has('nvim-0.11') == 0 then
+    health.error(version .. ' has no vim.lsp.enable()', 'Install Neovim 0.12 or newer.')
     return false
   end
-  health.ok(version)
-  tell(
-    vim.lsp.inline_completion.is_enabled(),
-    'inline completion is enabled',
-    'inline completion is not enabled: no ghost text is shown',
-    'Put `vim.lsp.inline_completion.enable()` into your init.lua.'
-  )
+  if vim.lsp.inline_completion then
+    health.ok(version)
+    tell(
+      vim.lsp.inline_completion.is_enabled(),
+      'inline completion is enabled',
+      'inline completion is not enabled: no ghost text is shown',
+      'Put `vim.lsp.inline_completion.enable()` into your init.lua.'
+    )
+  else
+    health.warn(version .. ' has no inline completion: no ghost text is shown', {
+      'Code actions and :Infill work, and fills are entries of the completion menu.',
+      'Install Neovim 0.12 or newer for ghost text.',
+    })
+  end
   tell(
     vim.lsp.is_enabled('infill'),
     'the language server is enabled',
@@ -88,12 +95,20 @@ function M.check_client()
     health.info('it is not running now; it starts with the first source file')
   end
   for _, client in ipairs(clients) do
+    local way, name = 'textDocument/inlineCompletion', 'inline completion'
+    if not vim.lsp.inline_completion then
+      way, name = 'textDocument/completion', 'entries of the completion menu'
+    end
     tell(
-      client:supports_method('textDocument/inlineCompletion'),
-      ('it runs for %d buffer(s) and offers inline completion'):format(vim.tbl_count(client.attached_buffers)),
-      'it runs, but does not offer inline completion',
+      client:supports_method(way),
+      ('it runs for %d buffer(s) and offers %s'):format(vim.tbl_count(client.attached_buffers), name),
+      'it runs, but does not offer ' .. name,
       'Is another program called `infill-lsp` on $PATH? See :checkhealth vim.lsp.'
     )
+    local info = client.server_info
+    if info and info.version then
+      health.info(('the running server is version %s'):format(info.version))
+    end
     M.check_status(client)
   end
 end
@@ -113,8 +128,17 @@ function M.check_status(client)
   else
     health.error(tostring(status.failure), 'Another model can be named, see :help infill-settings.')
   end
-  if status and type(status.choice) == 'string' then
+  if not status then
+    return
+  end
+  if type(status.choice) == 'string' then
     health.info(status.choice) -- what "auto" is, and why
+  end
+  if type(status.server) == 'table' then
+    local server = status.server
+    health.info(('the model is in the server with process id %s (%s), %s'):format(server.pid, server.state, server.address))
+  else
+    health.info('the model is in this window, not in a server that windows share')
   end
 end
 
