@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any, cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from infill.document import Document
@@ -94,8 +94,9 @@ def canvases(client: Client, uri: str = URI) -> list[Message]:
 
 
 def is_last(message: Message) -> bool:
-    params = message.get("params") or {}
-    return message.get("method") == "infill/canvas" and ("final" in params or "cancelled" in params)
+    if message.get("method") != "infill/canvas":
+        return False
+    return "final" in message["params"] or "cancelled" in message["params"]
 
 
 async def last(client: Client, uri: str = URI) -> Message:
@@ -128,8 +129,9 @@ def offset(lines: Sequence[str], at: Message, encoding: str) -> int:
     name, width = {"utf-8": ("utf-8", 1), "utf-16": ("utf-16-le", 2), "utf-32": ("utf-32-le", 4)}[
         encoding
     ]
-    line = lines[at["line"]].encode(name)[: at["character"] * width]
-    return sum(map(len, lines[: at["line"]])) + len(line.decode(name))
+    number = int(at["line"])
+    line = lines[number].encode(name)[: at["character"] * width]
+    return sum(map(len, lines[:number])) + len(line.decode(name))
 
 
 def parts(text: str, frozen: Iterable[Sequence[int]], encoding: str) -> list[str]:
@@ -495,6 +497,7 @@ def jumping(work: Coroutine[Any, Any, None]) -> None:
 
 @settings(deadline=None, max_examples=20)
 @given(st.lists(st.integers(0, 400), min_size=1, max_size=40), st.booleans())
+@example([40] * 40, False)
 def test_at_most_ten_a_second_are_told_and_the_newest_wins(
     waits: list[int], gives_up: bool
 ) -> None:

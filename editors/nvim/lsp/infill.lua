@@ -26,6 +26,13 @@ return {
   -- The repository comes first: its .gitignore says what must not be read. A file without any
   -- of these is served all the same.
   root_markers = { '.git', '.hg', '.jj', 'pyproject.toml', 'package.json', 'Cargo.toml', 'go.mod' },
+  -- Drafts are drawn while they are written, see :help infill-drafts.
+  init_options = { canvas = true },
+  handlers = {
+    ['infill/canvas'] = function(...)
+      return require('infill.drafts').show(...)
+    end,
+  },
   get_language_id = function(_, filetype)
     return (filetype == 'sh' or filetype == 'bash') and 'shellscript' or filetype
   end,
