@@ -38,7 +38,7 @@ editors: .venv/.dev
 vscode: .venv/.dev ## drive a real VS Code with the extension (minutes; Chromium needs root)
 	editors/vscode/bring.sh
 	cd editors/vscode && npm ci --no-audit --no-fund && npm run package
-	INFILL_VSCODE=1 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/test_vscode.py
+	INFILL_VSCODE=1 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/test_vscode*.py
 
 # What is installed, one stamp a stage: it is done anew only when what it was made from changes.
 

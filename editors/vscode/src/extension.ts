@@ -3,9 +3,11 @@
 
 import * as vscode from 'vscode'
 import { LanguageClient, State, type Middleware } from 'vscode-languageclient/node'
+import { asksInAList, registerDeeds } from './deeds'
+import { chooseModel, doctor } from './models'
 import { options, setting } from './options'
-import { environment, findServer, install, run } from './server'
-import { StatusItem, type Answer } from './status'
+import { environment, findServer, install } from './server'
+import { StatusItem, type Answer, type Why } from './status'
 
 const LANGUAGES = [
   'c', 'cpp', 'css', 'go', 'html', 'java', 'javascript', 'javascriptreact', 'json', 'jsonc', 'lua',
@@ -29,12 +31,15 @@ export function activate(context: vscode.ExtensionContext): void {
     vscode.commands.registerCommand('infill.restart', restart),
     vscode.commands.registerCommand('infill.showLog', () => log.show()),
     vscode.commands.registerCommand('infill.whyNot', told(whyNot)),
-    vscode.commands.registerCommand('infill.doctor', told(() => doctor(log))),
+    vscode.commands.registerCommand('infill.doctor', told(async () => doctor(installed(), log))),
+    vscode.commands.registerCommand('infill.chooseModel', told(async () => chooseModel(installed(), log))),
+    registerDeeds(() => client, LANGUAGES, told),
     vscode.commands.registerCommand(
       'infill.install',
       told(async () => void ((await install(context, log)) && (await restart()))),
     ),
     vscode.commands.registerCommand('infill.menu', () => menu(status)),
+    vscode.window.onDidChangeActiveTextEditor(() => status.because()), // another file, other reasons
     vscode.workspace.onDidGrantWorkspaceTrust(restart),
     vscode.workspace.onDidChangeConfiguration(async event => {
       if (!event.affectsConfiguration('infill')) return
@@ -44,6 +49,7 @@ export function activate(context: vscode.ExtensionContext): void {
       await look(client, status)
     }),
   )
+  void vscode.commands.executeCommand('setContext', 'infill.languages', LANGUAGES)
   void restart()
 }
 
@@ -58,9 +64,10 @@ async function start(
   log: vscode.LogOutputChannel,
   status: StatusItem,
 ): Promise<void> {
-  await client?.dispose().catch(error => log.warn(String(error)))
-  client = undefined
+  const old = client
+  client = undefined // it ends at our word: nobody need be warned
   status.starting()
+  await old?.dispose().catch(error => log.warn(String(error)))
   try {
     program = await findServer(context)
     if (program === undefined) {
@@ -80,10 +87,12 @@ async function start(
       middleware: middleware(status, () => client),
     })
     client = server
+    asksInAList(server)
     server.onDidChangeState(({ newState }) => {
       void vscode.commands.executeCommand('setContext', 'infill.running', newState === State.Running)
       if (server !== client) return
       if (newState === State.Running) void look(server, status)
+      else if (newState === State.Starting) status.starting()
       else if (newState === State.Stopped) status.stopped('The server has ended; the log may say why.', true)
     })
     await server.start()
@@ -93,16 +102,36 @@ async function start(
   }
 }
 
+/** Work that can be given up is told in the status item, where a click gives it up; VS Code's own bar
+ * in the same line could not. */
 function middleware(status: StatusItem, running: () => LanguageClient | undefined): Middleware {
+  const bars = new Map<string | number, string>()
   return {
     async provideInlineCompletionItems(document, position, context, token, next) {
-      const items = await status.while(() => next(document, position, context, token))
-      if (!token.isCancellationRequested) void why(document.uri, running()).then(text => status.because(text))
+      const items = await status.while(() => next(document, position, context, token), token)
+      if (!token.isCancellationRequested) {
+        void why(document.uri, running()).then(answer => {
+          if (document === vscode.window.activeTextEditor?.document) status.because(answer)
+        })
+      }
       return items
     },
     handleWorkDoneProgress(token, params, next) {
-      next(token, params)
-      if (params.kind !== 'report') void look(running(), status)
+      if (params.kind === 'begin' && params.cancellable) {
+        const title = params.title.replace('infill-lsp: ', '')
+        bars.set(token, title)
+        status.doing(token, title)
+      } else if (params.kind === 'report' && bars.has(token)) {
+        status.doing(token, `${bars.get(token)} ${params.percentage ?? 0} %`)
+      } else {
+        next(token, params) // the end, too: it is the client that forgets the token
+      }
+      if (params.kind === 'report') return
+      if (params.kind === 'end') {
+        bars.delete(token)
+        status.done(token)
+      }
+      void look(running(), status)
     },
   }
 }
@@ -126,36 +155,34 @@ async function ask<T>(server: LanguageClient, command: string, ...words: unknown
   }
 }
 
-async function why(uri: vscode.Uri, server: LanguageClient | undefined): Promise<string> {
-  if (!server?.isRunning()) return 'The server does not run.'
-  const coded = server.code2ProtocolConverter.asUri(uri)
-  return (await ask<{ explanation: string }>(server, 'infill.why', coded))?.explanation ?? ''
+async function why(uri: vscode.Uri, server: LanguageClient | undefined): Promise<Why> {
+  const answer = server?.isRunning() && (await ask<Why>(server, 'infill.why', server.code2ProtocolConverter.asUri(uri)))
+  return answer || { reason: null, explanation: server?.isRunning() ? '' : 'The server does not run.' }
 }
 
 async function whyNot(): Promise<void> {
   const document = vscode.window.activeTextEditor?.document
-  const sentence = document ? await why(document.uri, client) : 'No file is open.'
+  const sentence = document ? (await why(document.uri, client)).explanation : 'No file is open.'
   void vscode.window.showInformationMessage(`Infill: ${sentence || 'The server does not answer.'}`)
 }
 
-async function doctor(log: vscode.LogOutputChannel): Promise<void> {
-  if (!program) throw new Error('infill-lsp is not installed; run "Infill: Install Server".')
-  const words = ['doctor', '--model', setting('model', 'bundled')]
-  const progress = { location: vscode.ProgressLocation.Notification, title: 'Infill: looking at every part' }
-  log.show(true)
-  await vscode.window.withProgress(progress, () => run(program!, words, log))
+function installed(): string {
+  if (program) return program
+  throw new Error('infill-lsp is not installed; run "Infill: Install Server".')
 }
 
 async function menu(status: StatusItem): Promise<void> {
   const commands = {
+    ...(status.isAtWork && { Cancel: 'infill.giveUp' }),
     'Why No Suggestion?': 'infill.whyNot',
+    'Choose Model': 'infill.chooseModel',
     'Restart Server': 'infill.restart',
     'Show Log': 'infill.showLog',
     Doctor: 'infill.doctor',
     'Install Server': 'infill.install',
   }
   const chosen = await vscode.window.showQuickPick(Object.keys(commands), { title: status.sentence })
-  if (chosen) await vscode.commands.executeCommand(commands[chosen as keyof typeof commands])
+  if (chosen) await vscode.commands.executeCommand(commands[chosen as keyof typeof commands]!)
 }
 
 async function offerToInstall(): Promise<void> {

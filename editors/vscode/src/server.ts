@@ -1,13 +1,15 @@
 /** Where the server's program is, and how to get one. Knows nothing of the protocol. */
 
-import { execFile } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { access, constants, mkdir } from 'node:fs/promises'
 import * as path from 'node:path'
-import { promisify } from 'node:util'
+import { createInterface } from 'node:readline'
 import * as vscode from 'vscode'
 import { setting } from './options'
 
 const onWindows = process.platform === 'win32'
+const LINE = 80 // characters of what pip says, beside what is being done
 const SCRIPTS = onWindows ? 'Scripts' : 'bin'
 const PROGRAM = onWindows ? 'infill-lsp.exe' : 'infill-lsp'
 
@@ -78,7 +80,8 @@ export async function install(
       cancelled.onCancellationRequested(() => ended.abort())
       for (const [what, program, words] of steps) {
         progress.report({ message: what })
-        await run(program, words, log, ended.signal)
+        const said = (line: string) => progress.report({ message: `${what}: ${line.trim().slice(0, LINE)}` })
+        await run(program, words, log, { signal: ended.signal, said })
       }
     },
   )
@@ -95,21 +98,37 @@ async function askForSource(): Promise<string | undefined> {
   return chosen?.[0]?.fsPath
 }
 
-/** Runs a program to its end, with what it prints in the log. Throws when it fails. */
+interface Running {
+  signal?: AbortSignal
+  quiet?: boolean // what it prints on its standard output is for us, not for the log
+  said?: (line: string) => void // is told each line as it comes
+}
+
+/** Runs a program to its end, with what it prints in the log, and returns its standard output. Throws
+ * with its last line when it fails. */
 export async function run(
   program: string,
   words: string[],
   log: vscode.LogOutputChannel,
-  signal?: AbortSignal,
-): Promise<void> {
+  { signal, quiet, said }: Running = {},
+): Promise<string> {
   log.info([program, ...words].join(' '))
-  const limits = { env: environment, signal, maxBuffer: 1 << 26 }
-  try {
-    const { stdout, stderr } = await promisify(execFile)(program, words, limits)
-    log.info(stdout + stderr)
-  } catch (error) {
-    const { stdout = '', stderr = '', message } = error as Error & { stdout?: string; stderr?: string }
-    log.error(stdout + stderr + message)
-    throw new Error(`${path.basename(program)} ${words[0]} failed; the log says how.`)
+  // Ctrl-C, as in a terminal: what it has fetched so far it then keeps.
+  const child = spawn(program, words, { env: environment, signal, killSignal: 'SIGINT', stdio: ['ignore', 'pipe', 'pipe'] })
+  let printed = ''
+  let last = ''
+  const heard = (line: string) => {
+    log.info(line)
+    said?.(line)
+    last = line.trim() || last
   }
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (printed += text))
+  if (!quiet) createInterface(child.stdout).on('line', heard)
+  createInterface(child.stderr).on('line', heard)
+  const name = `${path.basename(program)} ${words.find(word => word !== '-m') ?? ''}`
+  const [status] = await once(child, 'close').catch(error => {
+    throw new Error(signal?.aborted ? `${name} was given up.` : `${name} could not be run: ${error.message}`)
+  })
+  if (status !== 0) throw new Error(`${name} failed: ${last || `status ${status}`}`)
+  return printed
 }
