@@ -14,10 +14,11 @@ import httpx
 
 from model.canvas import ModelError
 from model.serving.reach import CONNECT, Reach, reach_from
-from model.serving.runtime import Place, has_unix_sockets, named_folder, places
+from model.serving.runtime import Place, answers, has_unix_sockets, named_folder, places
 from model.serving.supervise import reach_of
 from model.serving.watch import told_in
 
+ABSENT = "no server is there"
 PATIENCE = 2.0  # seconds; a server that is well answers within a step
 
 
@@ -39,9 +40,6 @@ def looked(server: str | None = None) -> list[Look]:
     return [look for look in looks if look.trouble != ABSENT]
 
 
-ABSENT = "no server is there"
-
-
 def reaches(folder: Path) -> Iterator[Reach]:
     """Where servers of this user listen, or did."""
     notes = [] if has_unix_sockets() else sorted(folder.glob("*.json"))
@@ -51,6 +49,8 @@ def reaches(folder: Path) -> Iterator[Reach]:
 
 
 def look_at(reach: Reach) -> Look:
+    if reach.socket and not answers(reach.socket):
+        return Look(str(reach), None, ABSENT)
     try:
         with reach.client(httpx.Timeout(PATIENCE, connect=CONNECT)) as client:
             said = client.get("/v1/state")
@@ -75,6 +75,8 @@ def told(said: httpx.Response) -> str:
 def tell(reach: Reach, counts: Mapping[str, int], silences: Mapping[str, int]) -> bool:
     """Tells the server what became of fills. Whether it heard it makes no difference to anyone."""
     body = {**counts, "silences": dict(silences)}
+    if reach.socket and not answers(reach.socket):
+        return False
     try:
         with reach.client(httpx.Timeout(PATIENCE, connect=CONNECT)) as client:
             return client.post("/v1/told", json=body).is_success
