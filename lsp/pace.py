@@ -14,7 +14,7 @@ from statistics import median
 LONGEST = 0.15  # seconds; who pauses to look for a fill waits longer than that anyway
 TYPING = 1.0  # seconds: with longer gaps somebody thinks, which says nothing of the next key
 KEYS, FILLS = 6, 8  # so many of the last are looked at
-LATE = 2.0  # gaps that a fill may take before it is hardly ever in time
+LATE = 2.5  # gaps that a fill may take before it is hardly ever in time
 AGAIN = 1.25  # gaps without a key, and the next is not likely to be as soon
 
 

@@ -42,7 +42,7 @@ def test_only_who_types_much_faster_than_fills_are_made_waits() -> None:
 
     assert pause(0.1, 0.05) == 0
     assert pause(0.1, 0.3) > 0.1
-    assert pause(0.1, 0.15) == 0
+    assert pause(0.1, 0.2) == 0
     assert pause(0.3, 0.5) == 0
     assert pause(TYPING + 0.1, 5.0) == 0  # thinks
 
