@@ -21,6 +21,7 @@ from infill.edit import Edit
 from infill.shown import MINUTE, Shown, Stretch, edit_between, moved
 from infill.statistics import COUNTED, Statistics, rows
 from lsp.sync import lines_of
+from tests.nvim import Neovim, find_neovim
 from tests.raw_client import ROOT, Message, RawClient, server_command
 from tests.servers import until
 from tests.serving import Served, serving
@@ -369,16 +370,15 @@ def test_an_editor_that_runs_the_items_command_tells_that_it_was_accepted(
     with window(served) as client:
         item = item_in(client)
         assert item["command"]["command"] == "infill.accepted"
-        insert(client, 2, item["insertText"] + " ")  # the text alone does not tell
+        insert(client, 2, item["insertText"] + " ")  # from the text alone it is not seen
         assert client.ask("workspace/executeCommand", item["command"]) is None
-        client.change(URI, 3, {"text": TEXT.replace("return ", "return a + b")})
         for wrong in ([], [1], ["x", "y"]):
             asked = {"command": "infill.accepted", "arguments": wrong}
             answer = client.answer(client.request("workspace/executeCommand", asked))
             assert "takes one argument" in answer["error"]["message"]
         client.notify("textDocument/didClose", {"textDocument": {"uri": URI}})
         assert client.leave() == 0
-    assert counted(state) == {"shown": 1, "accepted": 1, "kept": 1}
+    assert counted(state) == {"shown": 1, "accepted": 1}
 
 
 def test_what_became_of_each_fill_is_in_the_file_and_no_code_is(state: Path, served: Served):
@@ -460,3 +460,38 @@ def test_one_request_can_be_followed_through_both_logs(state: Path, served: Serv
         until(lambda: f"fill {trace}: final after" in served.log, "the server's log has it")
         for said in (client.log, served.log):
             assert "a + b" not in said
+
+
+# A real Neovim
+
+
+def program() -> str:
+    try:
+        return find_neovim(ROOT)
+    except LookupError:
+        return ""
+
+
+@pytest.mark.editor
+@pytest.mark.skipif(not program(), reason="there is no Neovim with inline completion")
+def test_neovim_tells_that_ghost_text_of_one_character_was_accepted(state: Path, tmp_path: Path):
+    """Which no text could tell from a key."""
+    file = tmp_path / "adding.py"
+    file.write_text("def add(a, b):\n    return a + \n")
+    command = json.dumps([*server_command("scripted:b"), "--log-file", str(tmp_path / "log")])
+    init = f"""
+    vim.lsp.config('infill', {{
+      cmd = vim.json.decode({json.dumps(command)}), filetypes = {{ 'python' }},
+    }})
+    vim.lsp.enable('infill')
+    vim.lsp.inline_completion.enable()
+    vim.keymap.set('i', '<Tab>', vim.lsp.inline_completion.get)
+    """
+    with Neovim(program(), tmp_path, init=init, file=file) as neovim:
+        neovim.wait_for_client("infill")
+        neovim.insert_at(1, len("    return a + "))
+        neovim.wait_for_ghost("b")
+        neovim.accept()
+        neovim.until(lambda: neovim.lines()[1] == "    return a + b", "it is accepted")
+    until(lambda: counted(state).get("kept"), "the window has ended and written")
+    assert counted(state) == {"shown": 1, "accepted": 1, "kept": 1}
