@@ -82,11 +82,11 @@ class Asked(ABC, Generic[J]):
     `steps` counts steps, `boards_stepped` the boards in them, `tokens` what was committed.
     """
 
-    def __init__(self, card: Card, *, captures: bool) -> None:
+    def __init__(self, card: Card, *, captures: bool, turn: int = 1) -> None:
         self.card = card
         self.captures = captures  # steps are captured graphs, so warming up is worth its time
         self.arrivals: queue.SimpleQueue[J | Warming | None] = queue.SimpleQueue()
-        self.turns: Turns[J] = Turns()
+        self.turns: Turns[J] = Turns(turn)
         self.open: dict[J, None] = {}
         self.warmings: list[Warming] = []
         self.steps = self.boards_stepped = self.tokens = 0

@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 # one of its own. Six holes took 15 s with two threads beside two other programs, 2 s with one.
 SMALL = 20_000_000
 
+TURN = 16  # steps: enough for most fills of a line
+
 
 @dataclass(eq=False, slots=True)
 class OnBoard(Job):
@@ -50,8 +52,10 @@ class Engine(Asked[OnBoard]):
 
     `evidence` gathers what is known of a board beside the network, before its first step.
     `choosing` is for a network that cannot grow its holes: each canvas then has a few boards.
-    `batch` is how many boards share a forward at most; a step that runs out of memory halves it for
-    good. What is speculative keeps its boards while others are stepped, and a canvas that is asked
+    `batch` is how many boards share a forward at most, and halved for good where a step runs out of
+    memory. Unless it is said, it is one on a CPU: there a step of more takes as much longer, and
+    who types on leaves it half-made. A canvas that was begun goes on for `TURN` steps before those
+    of other askers. What is speculative keeps its boards meanwhile, and a canvas that is asked
     for anew goes on where it was.
     """
 
@@ -66,10 +70,10 @@ class Engine(Asked[OnBoard]):
         evidence: Callable[[Board], Evidence] | None = None,
         choosing: Choosing | None = None,
         seed: int = 0,
-        batch: int = 8,
+        batch: int | None = None,
     ) -> None:
         on_cuda = network.lm_head.weight.is_cuda
-        super().__init__(card, captures=on_cuda)
+        super().__init__(card, captures=on_cuda, turn=TURN)
         self.network = network.eval()
         self.vocabulary = vocabulary
         self.start = start
@@ -77,7 +81,7 @@ class Engine(Asked[OnBoard]):
         self.evidence = evidence
         self.choosing = choosing
         self.seed = seed
-        self.batch = batch
+        self.batch = batch or (8 if on_cuda else 1)
         self.desk = Desk(self.network, vocabulary, buckets=on_cuda, capture=on_cuda)
         self.begin()
 

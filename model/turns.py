@@ -4,6 +4,7 @@ these. Knows claims, but neither threads, clocks nor networks.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -30,9 +31,14 @@ class Turns(Generic[C]):
     longest ago first. So no asker gets two turns while another waits for one, however many canvases
     each has, and whoever is new has to wait for all who were there. An asker whose canvases have
     left keeps its place until it would have been its turn: whoever types asks anew again and again.
+
+    A turn lasts for `steps`, or until the canvas that was stepped leaves. Where more at once takes
+    longer, half-made fills help nobody: one after the other, each is there the sooner.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, steps: int = 1) -> None:
+        self.steps = steps
+        self._had: Counter[str | C] = Counter()  # steps of the present turn, of askers and canvases
         self._visible: dict[str, dict[C, None]] = {}
         self._speculative: dict[str, dict[C, None]] = {}
 
@@ -53,8 +59,12 @@ class Turns(Generic[C]):
         self._lines_of(one).setdefault(one.claim.asker, {})[one] = None
 
     def remove(self, one: C) -> None:
-        del self._lines_of(one)[one.claim.asker][one]
+        lines = self._lines_of(one)
+        del lines[one.claim.asker][one]
+        if self._had.pop(one, 0):
+            self._end_turn(lines, one.claim.asker)
         if not self:
+            self._had.clear()
             self._visible.clear()
             self._speculative.clear()
 
@@ -64,16 +74,31 @@ class Turns(Generic[C]):
         return rounds((self._visible if self.urgent else self._speculative).values())
 
     def stepped(self, some: Sequence[C]) -> None:
-        """They had their turns, in this order, and go to the back. That of one who has left since
-        was its asker's, too."""
+        """They were stepped, in this order. Those whose turn is over go to the back. That of one
+        who has left since was its asker's, too."""
         for lines in (self._visible, self._speculative):
             served = [one for one in some if self._lines_of(one) is lines]
-            forfeit(lines, {one.claim.asker for one in served})
+            askers = dict.fromkeys(one.claim.asker for one in served)
+            forfeit(lines, set(askers))
             for one in served:
-                if one.claim.asker in lines:
-                    line = lines[one.claim.asker] = lines.pop(one.claim.asker)
-                    if one in line:
-                        line[one] = line.pop(one)
+                line = lines.get(one.claim.asker, {})
+                if one in line and self._is_over(one):
+                    line[one] = line.pop(one)
+            for asker in askers:
+                if asker in lines and self._is_over(asker):
+                    self._end_turn(lines, asker)
+
+    def _is_over(self, whose: str | C) -> bool:
+        self._had[whose] += 1
+        if self._had[whose] < self.steps:
+            return False
+        del self._had[whose]
+        return True
+
+    def _end_turn(self, lines: dict[str, dict[C, None]], asker: str) -> None:
+        self._had.pop(asker, None)
+        if asker in lines:
+            lines[asker] = lines.pop(asker)
 
     def _lines_of(self, one: C) -> dict[str, dict[C, None]]:
         return self._speculative if one.claim.speculative else self._visible

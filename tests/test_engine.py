@@ -37,7 +37,12 @@ CANVAS = Canvas(("abc", "xyz"), (Hole(0, 0, limit=8),))
 @pytest.fixture
 def engine():
     made = Engine(
-        Card("tiny", "1", 100, 8), random_network(1), Letters(), start=START, policy=POLICY
+        Card("tiny", "1", 100, 8),
+        random_network(1),
+        Letters(),
+        start=START,
+        policy=POLICY,
+        batch=8,
     )
     yield made
     made.close()
@@ -53,7 +58,12 @@ async def test_no_step_starts_after_the_asker_has_gone():
     canvas = Canvas(("abc", "xyz"), (Hole(0, 0, limit=90),))
     policy = Policy(threshold=1.0, cut=None)
     engine = Engine(
-        Card("tiny", "1", 100, 90), random_network(1), Letters(), start=start, policy=policy
+        Card("tiny", "1", 100, 90),
+        random_network(1),
+        Letters(),
+        start=start,
+        policy=policy,
+        batch=8,
     )
     drafts = engine.denoise(canvas)
     await anext(drafts)
@@ -161,7 +171,7 @@ def chooser():
     """An engine of a network that cannot grow its holes."""
     made = Engine(
         Card("letters", "1", 100, 64), Alphabet(), Fixed(), start=Start(line=6, context=48),
-        policy=POLICY, choosing=BY_TRIAL,
+        policy=POLICY, choosing=BY_TRIAL, batch=8,
     )  # fmt: skip
     yield made
     made.close()
@@ -230,7 +240,12 @@ def test_memory_that_ran_out_while_a_graph_was_captured_is_known_as_such():
 
 def test_shapes_are_prepared_by_the_engine_s_thread_in_as_large_a_batch_as_fits():
     engine = Engine(
-        Card("tiny", "1", 100, 8), random_network(1), Letters(), start=START, policy=POLICY
+        Card("tiny", "1", 100, 8),
+        random_network(1),
+        Letters(),
+        start=START,
+        policy=POLICY,
+        batch=8,
     )
     engine.desk = Desk(engine.network, Letters(), buckets=True)
     warming = Warming(shares := [].append)  # type: ignore[var-annotated]
@@ -260,7 +275,7 @@ async def test_closing_answers_those_who_wait():
     many_steps = Start(line=400, context=100)  # more than there is time for before it is closed
     engine = Engine(
         Card("tiny", "1", 100, 400), random_network(1), Letters(), start=many_steps,
-        policy=Policy(threshold=1.0, cut=None),
+        policy=Policy(threshold=1.0, cut=None), batch=8,
     )  # fmt: skip
     drafts = engine.denoise(Canvas(("ab", "cd"), (Hole(2, 2, limit=400),)))
     await anext(drafts)
@@ -417,7 +432,7 @@ async def test_a_thousand_requests_cancelled_at_random_leave_nothing_behind():
     chance = random.Random(0)
     engine = Engine(
         Card("tiny", "1", 100, 60), random_network(1), Letters(),
-        start=Start(line=60, block=60, context=32), policy=Policy(threshold=1.0, cut=None),
+        start=Start(line=60, block=60, context=32), policy=Policy(threshold=1.0, cut=None), batch=8,
     )  # fmt: skip
     inner, late = engine.step, list[OnBoard]()
     gone: dict[OnBoard, int] = {}  # from which step on it must be in none
