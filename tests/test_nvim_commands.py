@@ -61,6 +61,15 @@ def becomes(neovim: Neovim, text: str) -> None:
     neovim.until(lambda: text_of(neovim) == text, f"the text is {text!r}")
 
 
+def keep(neovim: Neovim, name: str) -> None:
+    """Leaves the screen as a text in INFILL_CAPTURES, .editors/captures unless that is set, for
+    people to look at."""
+    folder = Path(os.environ.get("INFILL_CAPTURES") or REPOSITORY / ".editors/captures")
+    folder.mkdir(parents=True, exist_ok=True)
+    screen = "\n".join(neovim.screen()).rstrip() + "\n"
+    (folder / f"{name}.txt").write_text(screen, encoding="utf-8")
+
+
 def status(neovim: Neovim) -> str:
     return neovim.lua("return require('infill').status()")
 
@@ -132,6 +141,7 @@ def test_the_statusline_tells_how_far_the_work_is(opened: Open) -> None:
         infill(neovim, "fill-all")
         bar = re.compile(r"infill: filling all holes [1-9]\d?%")
         neovim.until(lambda: bar.search("\n".join(neovim.screen())), "the share is shown")
+        keep(neovim, "nvim-statusline")
         infill(neovim, "cancel")
 
 
@@ -228,6 +238,7 @@ def test_words_are_taken_one_by_one_and_the_rest_stays_to_be_taken(opened: Open)
         neovim.type("<C-l>")
         becomes(neovim, "def most(a, b):\n    if\n")
         neovim.wait_for_ghost(SEVERAL_LINES[2:])
+        keep(neovim, "nvim-word")
         assert rest_of(neovim) == []  # Neovim's own client shows it now, and nothing twice
         neovim.type("<C-l>")
         becomes(neovim, "def most(a, b):\n    if a\n")
@@ -259,6 +270,28 @@ def test_typing_something_else_takes_the_rest_away(opened: Open) -> None:
         neovim.type("x<C-l>")
         neovim.until(lambda: not rest_of(neovim), "the rest is gone")
         assert neovim.lines()[1] == "    ifx"
+
+
+def test_of_several_texts_that_were_asked_for_another_is_taken(opened: Open) -> None:
+    weighed = {"return a + b": 0.5, "return a * b": 0.3}
+    with opened(MOST, "return a + b", rivals=weighed) as neovim:
+        neovim.lua(MAPS)
+        neovim.lua("vim.keymap.set('i', '<C-n>', '<Plug>(infill-next)')")
+        neovim.lua("vim.keymap.set('i', '<C-p>', '<Plug>(infill-previous)')")
+        neovim.lua("vim.keymap.set('i', '<C-s>', '<Plug>(infill-suggest)')")
+        neovim.insert_at(1, 4)
+        neovim.wait_for_ghost("return a + b")  # came by itself, and is the only one
+        neovim.type("<C-n>")
+        neovim.wait_for_ghost("return a + b (1/1)")
+        neovim.type("<C-s>")
+        neovim.wait_for_ghost("return a + b")
+        neovim.until(lambda: neovim.lua("return Answered")[-1] == 2, "there are two texts")
+        neovim.type("<C-n>")
+        neovim.wait_for_ghost("return a * b (2/2)")
+        neovim.type("<C-p>")
+        neovim.wait_for_ghost("return a + b (1/2)")
+        neovim.type("<C-n><C-a>")
+        becomes(neovim, MOST.replace("    \n", "    return a * b\n"))
 
 
 MAPPED = """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,13 +18,15 @@ from tests.vscode import MISSING, Code, opened
 pytestmark = [pytest.mark.editor, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
 
 ADD = "def add(a, b):\n    \n"
+MODEL = "scripted:" + json.dumps({"text": "return a + b"})
+LINES = ["if a > b:", "        return a", "    return b"]
+WEIGHED = {"return a + b": 0.5, "return a * b": 0.3}
 
 
 @pytest.fixture(scope="module")
 def code(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Code]:
-    model = "scripted:" + json.dumps({"text": "return a + b"})
-    names = ("whole.py", "words.py", "along.py", "why.py", "again.py")
-    code = opened(tmp_path_factory.mktemp("vscode"), dict.fromkeys(names, ADD), model=model)
+    names = ("whole.py", "words.py", "lines.py", "others.py", "along.py", "why.py", "again.py")
+    code = opened(tmp_path_factory.mktemp("vscode"), dict.fromkeys(names, ADD), model=MODEL)
     try:
         yield code
     finally:
@@ -60,6 +62,41 @@ def test_a_word_is_accepted_and_the_rest_stays_to_be_accepted(code: Code) -> Non
     code("press", "Tab")
     code("waitGhost", "")
     assert code("saved", "words.py") == "def add(a, b):\n    return a + b\n"
+
+
+@pytest.fixture
+def plays(code: Code) -> Iterator[Callable[..., None]]:
+    """Has another script in the model's place until the test has ended."""
+    yield lambda **script: code.plays("scripted:" + json.dumps(script))
+    code.plays(MODEL)
+
+
+def test_lines_are_accepted_one_by_one(code: Code, plays: Callable[..., None]) -> None:
+    plays(text="\n".join(LINES))
+    at_the_hole(code, "lines.py")
+    code("command", "Trigger Inline Suggestion")
+    code("waitGhost", "\n".join(LINES))
+    for number in (1, 2, 3):
+        code("command", "Accept Next Line Of Inline Suggestion")
+        code("waitText", LINES[number - 1].strip())
+        code("waitGhost", "\n".join(["", *LINES[number:]]) if number < 3 else "")
+    assert code("saved", "lines.py") == "def add(a, b):\n    " + "\n".join([*LINES, ""])
+
+
+def test_of_several_texts_that_were_asked_for_another_is_chosen(
+    code: Code, plays: Callable[..., None]
+) -> None:
+    plays(text="return a + b", rivals=WEIGHED)
+    at_the_hole(code, "others.py")
+    ask(code)
+    code("press", "Alt+]")
+    code("waitGhost", "return a * b")
+    code.keep("vscode-another")
+    code("press", "Alt+]")
+    code("waitGhost", "return a + b")
+    code.press("Alt+]", "Tab")
+    code("waitGhost", "")
+    assert code("saved", "others.py") == "def add(a, b):\n    return a * b\n"
 
 
 def test_ghost_text_is_typed_along(code: Code) -> None:
