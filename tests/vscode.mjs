@@ -86,6 +86,26 @@ const ghost = () =>
     return [first, ...words(document.querySelectorAll('.suggest-preview-text .view-line'))].join('\n')
   })
 
+// The drafts that are drawn beside the text, each as its settled beginning and the rest.
+const drafts = () =>
+  page.evaluate(() => {
+    const found = []
+    for (const place of document.querySelectorAll('.view-lines .view-line > span > span')) {
+      for (const which of ['::before', '::after']) {
+        const { content, fontStyle } = getComputedStyle(place, which)
+        if (content.startsWith('"')) found.push([JSON.parse(content).replaceAll('\u00a0', ' '), fontStyle !== 'italic'])
+      }
+    }
+    const texts = []
+    let open = false // a beginning, whose rest may follow
+    for (const [text, settled] of found) {
+      if (open && !settled) texts.push([texts.pop()[0], text])
+      else texts.push(settled ? [text, ''] : ['', text])
+      open = settled
+    }
+    return texts
+  })
+
 const entry = words => `.quick-input-list .monaco-list-row.focused:has-text(${JSON.stringify(words)})`
 
 async function pick(key, words) {
@@ -137,6 +157,12 @@ const COMMANDS = {
     await page.keyboard.press('Escape')
     return none
   },
+  drafts: async () => (await drafts()).map(parts => parts.join('')),
+  waitDrafts: count => until(async () => (await drafts()).length === Number(count), `${count} drafts`),
+  waitSettled: () => until(async () => {
+    const seen = await drafts()
+    return seen.length > 0 && seen.every(([settled, rest]) => settled && rest)
+  }, 'drafts of which a part has settled'), // prettier-ignore
   settings: configure,
   type: text => page.keyboard.type(text, { delay: 60 }),
   press: key => page.keyboard.press(key),
@@ -176,7 +202,11 @@ const COMMANDS = {
     await page.waitForSelector('.tab.active.dirty', { state: 'detached' })
     return readFileSync(join(workspace, name), 'utf8')
   },
-  screenshot: path => page.screenshot({ path }).then(() => true),
+  async screenshot(path) {
+    await new Promise(done => setTimeout(done, 800)) // what fades in is there by then
+    await page.screenshot({ path })
+    return true
+  },
 }
 
 try {

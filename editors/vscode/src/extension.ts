@@ -4,6 +4,7 @@
 import * as vscode from 'vscode'
 import { LanguageClient, State, type Middleware } from 'vscode-languageclient/node'
 import { asksInAList, registerDeeds } from './deeds'
+import { Drafts } from './drafts'
 import { chooseModel, doctor } from './models'
 import { options, setting } from './options'
 import { environment, findServer, install } from './server'
@@ -22,12 +23,14 @@ let turn: Promise<void> = Promise.resolve()
 export function activate(context: vscode.ExtensionContext): void {
   const log = vscode.window.createOutputChannel('Infill', { log: true })
   const status = new StatusItem()
-  const restart = (): Promise<void> => (turn = turn.then(() => start(context, log, status)))
+  const drafts = new Drafts()
+  const restart = (): Promise<void> => (turn = turn.then(() => start(context, log, status, drafts)))
   const told = (work: () => Promise<void>) => () => work().catch(error => complain(error, log))
 
   context.subscriptions.push(
     log,
     status,
+    drafts,
     vscode.commands.registerCommand('infill.restart', restart),
     vscode.commands.registerCommand('infill.showLog', () => log.show()),
     vscode.commands.registerCommand('infill.whyNot', told(whyNot)),
@@ -43,7 +46,7 @@ export function activate(context: vscode.ExtensionContext): void {
     vscode.workspace.onDidGrantWorkspaceTrust(restart),
     vscode.workspace.onDidChangeConfiguration(async event => {
       if (!event.affectsConfiguration('infill')) return
-      const isOfStart = ['serverPath', 'logLevel'].some(name => event.affectsConfiguration(`infill.${name}`))
+      const isOfStart = ['serverPath', 'logLevel', 'drafts'].some(name => event.affectsConfiguration(`infill.${name}`))
       if (isOfStart || !client?.isRunning()) return void restart()
       await client.sendNotification('workspace/didChangeConfiguration', { settings: options() })
       await look(client, status)
@@ -63,6 +66,7 @@ async function start(
   context: vscode.ExtensionContext,
   log: vscode.LogOutputChannel,
   status: StatusItem,
+  drafts: Drafts,
 ): Promise<void> {
   const old = client
   client = undefined // it ends at our word: nobody need be warned
@@ -82,12 +86,13 @@ async function start(
         { language, scheme: 'file' },
         { language, scheme: 'untitled' },
       ]),
-      initializationOptions: options(),
+      initializationOptions: { ...options(), canvas: setting('drafts', true) },
       outputChannel: log,
       middleware: middleware(status, () => client),
     })
     client = server
     asksInAList(server)
+    drafts.follow(server)
     server.onDidChangeState(({ newState }) => {
       void vscode.commands.executeCommand('setContext', 'infill.running', newState === State.Running)
       if (server !== client) return
