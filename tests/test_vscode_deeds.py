@@ -143,6 +143,7 @@ def test_a_click_on_the_status_item_gives_up_what_is_under_way(code: Code) -> No
     code("command", FILL_ALL)
     code("waitBusy", "filling all holes")
     code("clickStatus")
+    assert code("choices")[0] == "Cancel"
     code.keep("vscode-cancel")
     code("choose", "Cancel")
     code("waitStatus", "ready")

@@ -37,7 +37,7 @@ export async function chooseModel(program: string, log: vscode.LogOutputChannel)
   )
   const now = setting('model', 'bundled')
   const title = `Which model shall fill? Now it is ${now}.`
-  const chosen = await vscode.window.showQuickPick(entriesOf(JSON.parse(printed)), { title, matchOnDescription: true })
+  const chosen = await vscode.window.showQuickPick(entriesOf(JSON.parse(printed)), { title })
   const model = chosen === FOLDER ? await askForFolder() : chosen?.id
   if (!model || model === now) return
   if (chosen?.toFetch && !(await fetched(program, chosen, log))) return
@@ -45,7 +45,8 @@ export async function chooseModel(program: string, log: vscode.LogOutputChannel)
 }
 
 function entriesOf({ auto, networks }: { auto: { model: string; why: string }; networks: Network[] }): Entry[] {
-  const known = networks.map(({ id, licence, bytes, on_disk, fits }) => ({
+  const usable = [...networks].sort((one, other) => Number(other.fits) - Number(one.fits)) // else as they come
+  const known = usable.map(({ id, licence, bytes, on_disk, fits }) => ({
     id,
     label: id,
     description: on_disk ? 'on this disk' : `${(bytes / 1e9).toFixed(1)} GB to fetch`,

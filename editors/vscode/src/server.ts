@@ -125,7 +125,7 @@ export async function run(
   child.stdout.setEncoding('utf8').on('data', (text: string) => (printed += text))
   if (!quiet) createInterface(child.stdout).on('line', heard)
   createInterface(child.stderr).on('line', heard)
-  const name = `${path.basename(program)} ${words.find(word => word !== '-m') ?? ''}`
+  const name = words[0] === '-m' ? words[1] : `${path.basename(program)} ${words[0]}`
   const [status] = await once(child, 'close').catch(error => {
     throw new Error(signal?.aborted ? `${name} was given up.` : `${name} could not be run: ${error.message}`)
   })
