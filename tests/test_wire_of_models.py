@@ -25,6 +25,7 @@ canvases = st.lists(holes, min_size=1, max_size=3).flatmap(
         st.just(tuple(some)),
         st.tuples(st.text(), st.text()),
         st.lists(st.text()).map(tuple),
+        st.integers(0),
     )
 )
 short = st.text(max_size=200)

@@ -78,6 +78,7 @@ def canvas_from(value: object, most: int = MAX_HOLES) -> Canvas:
             tuple(hole_from(hole) for hole in holes),
             (before, after),
             texts(told.get("others", []), "others"),
+            plain(told.get("seed", 0), int, "seed"),
         )
     except ValueError as error:
         raise Refused(422, str(error)) from error
