@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from itertools import takewhile
+from secrets import token_hex
 from time import perf_counter
 from typing import cast
 
 from model.canvas import Canvas, Claim, Denoiser, Draft, Piece, Rival
+
+logger = logging.getLogger(__name__)
 
 Watch = Callable[[Canvas, Draft], None]
 
@@ -55,7 +59,7 @@ async def answer_to(
     left_ms = (deadline - asyncio.get_running_loop().time()) * 1000
     if left_ms <= 0:
         return Answer(None, 0, 0.0, 0.0)
-    claim = replace(claim, deadline_ms=left_ms)
+    claim = replace(claim, deadline_ms=left_ms, trace=claim.trace or token_hex(8))
     began = perf_counter()
     draft: Draft | None = None
     steps = 0
@@ -80,4 +84,11 @@ async def answer_to(
     queue_ms = draft.queue_ms if draft is not None else 0.0
     wire_ms = max(0.0, came_ms - draft.served_ms) if draft is not None and draft.served_ms else 0.0
     spent_ms = (perf_counter() - began) * 1000
-    return Answer(draft, steps, queue_ms, max(0.0, spent_ms - queue_ms - wire_ms), wire_ms)
+    steps_ms = max(0.0, spent_ms - queue_ms - wire_ms)
+    answer = Answer(draft, steps, queue_ms, steps_ms, wire_ms)
+    logger.debug(
+        "answer %s: %s after %.1f ms (queue %.1f, steps %.1f, wire %.1f), %d steps",
+        claim.trace, "final" if answer.final else "not final", spent_ms, queue_ms, steps_ms,
+        wire_ms, steps,
+    )  # fmt: skip
+    return answer
