@@ -3,18 +3,22 @@
     python bench/pauses.py [--seconds S]
 
 No model runs, and no clock: people type the traces of traces.py at a model that would take so long
-for a fill if it had nothing else to do, and shares its time among all who wait. Each key asks, and
-ends what was asked before. So the numbers are the same on every machine; how they come out in real
-windows depends on what else the machine does.
+for a fill at the median if it had nothing else to do, and shares its time among all who wait. Fills
+take as long as they happen to, log-normally. Each key asks, and ends what was asked before. So the
+numbers are the same on every machine; how they come out in real windows depends on what else the
+machine does.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
+import random
 import sys
 import sysconfig
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from record import ROOT, table
@@ -29,6 +33,7 @@ from lsp.pace import Pace
 
 CLIENTS = (1, 4)
 FILLS = (0.05, 0.1, 0.17, 0.3, 0.5)  # seconds
+SPREADS = (0.1, 0.5)  # of the logarithm: of a machine for the model alone, and of a busy one
 TICK = 0.005
 
 
@@ -46,8 +51,11 @@ class Outcome:
     worked: float  # seconds
 
 
-def typing(code: Sequence[str], fill: float, seconds: float, *, pauses: bool) -> Outcome:
+def typing(
+    code: Sequence[str], fill: float, spread: float, seconds: float, *, pauses: bool
+) -> Outcome:
     """One person types each of these texts."""
+    chance = random.Random(1)
     traces = [keys_of(text, number, seconds) for number, text in enumerate(code)]
     paces = [Pace() for _ in code]
     asked: list[Asked | None] = [None] * len(code)
@@ -60,7 +68,8 @@ def typing(code: Sequence[str], fill: float, seconds: float, *, pauses: bool) ->
                 at, is_line = trace.pop()
                 paces[number].typed("", at)
                 pause = paces[number].pause(at) if pauses and not is_line else 0.0
-                asked[number] = Asked(at, at + pause, fill)
+                left = fill * math.exp(chance.gauss(0, spread))
+                asked[number] = Asked(at, at + pause, left)
         working = [i for i, it in enumerate(asked) if it is not None and it.begins <= now]
         for number in working:
             it = asked[number]
@@ -96,12 +105,14 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     found = files([Path(sysconfig.get_path("stdlib"))], max(CLIENTS), seed=1, least=8_000)
     code = [path.read_text("utf-8") for path in found]
-    cases = [(clients, fill) for clients in CLIENTS for fill in FILLS]
+    cases = list(product(CLIENTS, SPREADS, FILLS))
     rows: list[dict[str, object]] = []
-    for clients, fill in track(cases, "typing", console=Console(stderr=True)):
-        row: dict[str, object] = {"clients": clients, "a fill alone, ms": round(1000 * fill)}
+    for clients, spread, fill in track(cases, "typing", console=Console(stderr=True)):
+        row: dict[str, object] = {
+            "clients": clients, "a fill alone, ms": round(1000 * fill), "spread": spread,
+        }  # fmt: skip
         for pauses, how in ((False, "at once"), (True, "with pauses")):
-            it = typing(code[:clients], fill, options.seconds, pauses=pauses)
+            it = typing(code[:clients], fill, spread, options.seconds, pauses=pauses)
             row[f"{how}: in time"] = f"{len(it.times) / it.keys:.1%}"
             row[f"{how}: p50 of those, ms"] = round(
                 percentile([1000 * s for s in it.times], 50) or 0

@@ -41,10 +41,16 @@ def test_only_who_types_much_faster_than_fills_are_made_waits() -> None:
         return pace.pause(now)
 
     assert pause(0.1, 0.05) == 0
-    assert pause(0.1, 0.3) > 0.1
-    assert pause(0.1, 0.2) == 0
+    assert pause(0.1, 0.21) > 0.1
+    assert pause(0.1, 0.19) == 0
     assert pause(0.3, 0.5) == 0
     assert pause(TYPING + 0.1, 5.0) == 0  # thinks
+
+
+def test_one_fill_that_would_be_in_time_is_enough_not_to_wait() -> None:
+    slow, some = (after([0.1] * 8, [2.0, 2.0, fill, 2.0]) for fill in (2.0, 0.15))
+    assert slow[0].pause(slow[1]) > 0
+    assert some[0].pause(some[1]) == 0
 
 
 def test_nothing_is_waited_for_before_anything_is_known() -> None:
