@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from lsp.pace import LONGEST, TYPING, Pace
 from model.scripted import Scripted
+from tests.benches import bench_named
 from tests.test_server import URI, Client, Message, client, until
 
 gaps = st.lists(st.floats(0.02, 3.0), max_size=12)
@@ -126,3 +128,18 @@ async def test_who_has_begun_a_line_does_not_wait_either() -> None:
         c.insert(7, "\n    ", character=16)
         assert await c.texts(c.inline(line=2, character=4)) == ["a = b"]
         assert await paused_ms(c) == 0
+
+
+def test_the_bench_sees_that_pauses_spare_the_model_and_make_room_for_others() -> None:
+    typing = bench_named("pauses").typing
+    code = ["\n".join(f"def f{i}(a, b):\n    return a + b * {i}" for i in range(400))] * 4
+
+    def outcomes(people: int) -> tuple[Any, Any]:
+        at_once, paused = (typing(code[:people], 0.5, 0.1, 60.0, pauses=it) for it in (False, True))
+        return at_once, paused
+
+    at_once, paused = outcomes(1)
+    assert paused.worked < at_once.worked
+    assert paused.keys == at_once.keys
+    at_once, paused = outcomes(4)
+    assert len(paused.times) > len(at_once.times)

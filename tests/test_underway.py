@@ -7,6 +7,10 @@ import asyncio
 
 import pytest
 
+from infill.document import Document
+from infill.fill import fill_at
+from infill.memory import Memory
+from infill.settings import Settings
 from model.scripted import Scripted
 from tests.test_server import URI, client, until
 
@@ -109,3 +113,13 @@ async def test_what_goes_on_behind_ends_with_its_document() -> None:
         steps = denoiser.steps
         await asyncio.sleep(0.3)
         assert denoiser.steps == steps
+
+
+async def test_half_a_fill_is_not_remembered_as_if_it_were_all() -> None:
+    memory, denoiser = Memory(), Scripted("alpha", seconds_a_step=0.02, steps_a_fill=60)
+    fill = await fill_at(
+        Document(None, "python", "x = \n"), 4, denoiser=denoiser,
+        settings=Settings(deadline_ms=500, min_confidence=0.0), memory=memory,
+    )  # fmt: skip
+    assert not fill.whole
+    assert memory.count == 0
