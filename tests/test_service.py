@@ -122,6 +122,23 @@ async def test_what_failed_to_load_is_told_and_tried_again_later(monkeypatch: py
     await service.close()
 
 
+async def test_a_new_window_has_the_model_tried_for_again_where_another_stands_in(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    gate = Gate(Loaded(Scripted("abc"), "it is not on disk"), Loaded(Scripted("def")))
+    gate.opened.set()
+    service = Service(gate)
+    assert (await all_of(service))[-1].texts == ("abc",)
+    told = await anext(service.watch("one", 1, "window"))
+    assert told["failure"] == "it is not on disk"
+    monkeypatch.setattr(its, "monotonic", lambda: float("inf"))
+    watch = service.watch("other", 2, "window")
+    assert (await anext(watch))["state"] in ("unloaded", "loading")
+    assert (await all_of(service))[-1].texts == ("def",)
+    assert (await anext(watch))["failure"] is None
+    await service.close()
+
+
 async def test_a_load_that_raises_is_told():
     def load(tell: Progress) -> Loaded:
         raise RuntimeError("a fault")

@@ -253,6 +253,8 @@ class Service:
         client = self.clients.setdefault(asker, Client(name, pid))
         client.watches += 1
         try:
+            if not self.visits:  # whoever opens a window may have fetched the model meanwhile
+                await self.weights.reconsider()
             while not self.ending:
                 change = self._change
                 yield self.weights.told()

@@ -113,6 +113,13 @@ class Weights:
             await asyncio.shield(self._loading)
         return self._denoiser
 
+    async def reconsider(self) -> None:
+        """Tries once more for the model that was asked for, where another stands in for it."""
+        stands_in = self.state == "ready" and self.failure is not None
+        if stands_in and monotonic() > self.since + RETRY:
+            await self.unload()
+            self.begin()
+
     async def unload(self, failure: str | None = None, *, retry: float = RETRY) -> None:
         """Gives the memory back. With a failure the model is not loaded again for a while."""
         async with self._changing:
