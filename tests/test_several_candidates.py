@@ -107,3 +107,19 @@ async def test_an_editor_gets_several_where_the_user_asked_and_one_where_not() -
     assert [it["range"] for it in several] == [one[0]["range"]] * MOST
     assert len({it["insertText"] for it in several}) == MOST
     assert several[0]["insertText"] == one[0]["insertText"]
+
+
+async def test_each_of_them_goes_on_from_the_entry_selected_in_the_popup() -> None:
+    rivals = {"_all": 0.5, "_some": 0.2}
+    async with client(Scripted("_all", rivals=rivals), {"speculate": False}) as c:
+        at = {"line": 1, "character": 11}
+        selected = {"range": {"start": at, "end": at}, "text": "sum"}
+        params = {
+            "textDocument": {"uri": URI},
+            "position": at,
+            "context": {"triggerKind": 1, "selectedCompletionInfo": selected},
+        }
+        assert await c.texts(c.request("textDocument/inlineCompletion", params)) == [
+            "sum_all",
+            "sum_some",
+        ]
