@@ -195,7 +195,8 @@ async def start(server: Server, params: Any) -> Message:
             raise changed("the document changed meanwhile: ask again")
         if outcome is None:
             raise JsonRpcException(
-                "given up: something else was begun in the document, or infill.cancel was called",
+                "given up: something else was begun in the document, infill.cancel was called, or "
+                "the model is being changed",
                 types.LSPErrorCodes.ServerCancelled.value,
             )
         drafts.settle(outcome.edits)
