@@ -20,6 +20,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from infill import statistics
+from infill.reason import Reason
 from infill.statistics import Statistics
 from lsp.command import run
 from lsp.top import Seen, drawn, sparkline
@@ -113,18 +114,28 @@ def test_all_that_a_server_says_is_shown(served: Served):
     assert text.rstrip("\n") + "\n" == WIDE
 
 
-@pytest.mark.parametrize("width", [1, 7, 20, 40, 79, 200])
-@pytest.mark.parametrize("height", [None, 3, 12, 24])
-def test_it_fits_into_any_terminal(served: Served, width: int, height: int | None):
+def crowded(look: Look) -> Look:
+    """The same with more clients and reasons than a screen has lines."""
+    clients = [{"name": "窓" * 30, "pid": i, "fills": 1, "queue": 0} for i in range(50)]
+    silences = {reason.value: i for i, reason in enumerate(Reason, 1)}
+    return Look("unix:" + "/long" * 30, {**(look.state or {}), "clients": clients, "silences": silences})  # fmt: skip  # noqa: E501
+
+
+@pytest.mark.parametrize("width", [30, 80, 200])
+def test_a_crowd_fits_on_a_screen_of_24_lines(served: Served, width: int):
+    text = shown(crowded(steadied(served)), width, 24)
+    assert len(text.splitlines()) <= 24  # nothing is wrapped, however narrow
+    assert "and 45 more" in text
+    assert "for other reasons" in text or width < 40
+
+
+@pytest.mark.parametrize("width", [1, 7, 20])
+@pytest.mark.parametrize("height", [None, 3])
+def test_the_smallest_terminals_do_no_harm(served: Served, width: int, height: int | None):
     look = steadied(served)
-    assert look.state is not None
-    crowd = [{"name": "窓" * 30, "pid": i, "fills": 1, "queue": 0} for i in range(50)]
-    loading = {"what": "reading weights", "share": 0.4}
-    for state in ({}, {"clients": crowd}, {"loading": loading, "failure": "broken " * 30}):
-        text = shown(Look("here", {**look.state, **state}), width, height)
-        assert max(map(cell_len, text.splitlines())) <= width
-    if height == 24 and width == 79:
-        assert "and 45 more" in shown(Look("here", {**look.state, "clients": crowd}), width, height)
+    busy = {"loading": {"what": "reading", "share": 0.4}, "failure": "broken " * 30, "over": True}
+    for each in (look, crowded(look), Look("here", {**(look.state or {}), **busy})):
+        assert max(map(cell_len, shown(each, width, height).splitlines())) <= width
 
 
 @pytest.mark.parametrize("state", [{}, {"clients": None, "loading": 3, "told": {"shown": "x"}}])
