@@ -187,6 +187,18 @@ def test_drafts_of_a_second_buffer_stay_when_those_of_the_first_are_given_up(
         assert len(neovim.marks()) == 5
 
 
+def test_drafts_are_gone_although_neovim_does_not_take_what_they_have_become(
+    neovim_with: Open,
+) -> None:
+    with neovim_with(**QUICK) as neovim:
+        neovim.lua("vim.bo.modifiable = false")
+        choose(neovim, ALL)
+        neovim.wait_for_drafts(5)
+        neovim.until(neovim.said, "the user is told")
+        assert "did not change sample.py" in neovim.said()[-1]
+        assert (text_of(neovim), neovim.marks()) == (FIVE, [])
+
+
 def test_drafts_are_gone_when_the_server_ends(neovim_with: Open) -> None:
     with neovim_with() as neovim:
         choose(neovim, ALL)
