@@ -18,6 +18,8 @@ ALL = "Fill all holes in this file (5)"
 SLOW = {"seconds_a_step": 0.05, "steps_a_fill": 400}
 QUICK = {"seconds_a_step": 0.02, "steps_a_fill": 40}
 
+OLD = os.environ.get("INFILL_NVIM_011", "")
+
 pytestmark = pytest.mark.editor
 
 READ_MARKS = """
@@ -72,11 +74,13 @@ class Drawing(Neovim):
 Open = Callable[..., Drawing]
 
 
-@pytest.fixture
-def neovim_with(tmp_path: Path) -> Open:
+@pytest.fixture(params=["0.12", "0.11"])
+def neovim_with(tmp_path: Path, request: pytest.FixtureRequest) -> Open:
     """Opens Neovim with a text, a script in the model's place, in a home of its own."""
+    if request.param == "0.11" and not OLD:
+        pytest.skip("INFILL_NVIM_011 names no Neovim 0.11")
     try:
-        program = find_neovim(REPOSITORY)
+        program = OLD if request.param == "0.11" else find_neovim(REPOSITORY)
     except LookupError as why:
         pytest.skip(f"Neovim {why}")
 
