@@ -19,6 +19,8 @@ START, CANVAS = "infill/start", "infill/canvas"  # see lsp/drafts.py
 CANVAS_VERSION = 1
 ACTION_KINDS = ("refactor.rewrite", "quickfix")
 
+NAME = "infill-lsp"
+
 Message = dict[str, Any]
 
 
@@ -27,6 +29,7 @@ class Greeting:
     """What a client said of itself. A part of it that cannot be read counts as not said."""
 
     msg_id: str | int = 0
+    editor: str = NAME  # by its own name
     encoding: str = "utf-16"
     folders: tuple[str, ...] = ()  # URIs
     shows_progress: bool = False
@@ -59,8 +62,10 @@ def greeting_from(msg_id: str | int, params: Message) -> Greeting:
         if isinstance(offered, list) else []  # fmt: skip
     action = part(params, "capabilities", "textDocument", "codeAction")
     ghost_text, menu = where_shown(params)
+    editor = part(params, "clientInfo", "name")
     return Greeting(
         msg_id=msg_id,
+        editor=editor if isinstance(editor, str) and editor else NAME,
         encoding=str(known[0]) if known else "utf-16",
         folders=tuple(folders_in(params)),
         shows_progress=part(params, "capabilities", "window", "workDoneProgress") is True,
@@ -128,7 +133,7 @@ def welcome(greeting: Greeting) -> Message:
         }
     if greeting.applies_edits:  # without `resolve`: Helix stands still while it resolves
         capabilities["codeActionProvider"] = {"codeActionKinds": list(ACTION_KINDS)}
-    info = {"name": "infill-lsp", "version": version()}
+    info = {"name": NAME, "version": version()}
     result = {"capabilities": capabilities, "serverInfo": info}
     return {"jsonrpc": "2.0", "id": greeting.msg_id, "result": result}
 

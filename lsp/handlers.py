@@ -102,6 +102,7 @@ class Server(LanguageServer):
     def begin(self, greeting: Greeting) -> None:
         self.protocol.initialized = True
         self.encoding = greeting.encoding
+        self.session.resident.editor = greeting.editor
         self.folders = list(greeting.folders)
         self.offers_ghost_text, self.offers_menu = greeting.ghost_text, greeting.menu
         self.actions.client = greeting

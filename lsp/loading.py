@@ -57,6 +57,7 @@ class Resident:
     def __init__(self, load: Load | None = None) -> None:
         """`load` loads every model in this process, whatever the settings say of a server."""
         self.denoiser: Denoiser | None = None
+        self.editor = ""  # whose window this is, for who looks at the server
         self.choice: str | None = None
         self.loading = False
         self.busy = False  # a thread is inside a load, wanted or not
@@ -95,7 +96,12 @@ class Resident:
             try:
                 if load is None:
                     return asked_of_server(
-                        wanted, on_progress, chosen, on_news, still=lambda: turn == self._turn
+                        wanted,
+                        self.editor,
+                        on_progress,
+                        chosen,
+                        on_news,
+                        still=lambda: turn == self._turn,
                     )
                 return load_or_bundled(
                     load, wanted.name, keys=wanted.keys, seed=wanted.seed,
@@ -148,6 +154,7 @@ class Resident:
 
 def asked_of_server(
     wanted: Wanted,
+    editor: str,
     on_progress: Progress,
     on_choice: Callable[[str], None],
     on_news: Callable[[str], None] | None,
@@ -158,7 +165,7 @@ def asked_of_server(
     from model.serving.supervise import Asked
 
     return connected(
-        wanted.server, Asked(wanted.name, wanted.keys, wanted.seed),
+        wanted.server, Asked(wanted.name, wanted.keys, wanted.seed), name=editor,
         on_progress=on_progress, on_choice=on_choice, on_news=on_news or (lambda _: None),
         still=still,
     )  # fmt: skip

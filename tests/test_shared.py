@@ -29,6 +29,7 @@ from model import ModelError
 from model.canvas import Canvas, Hole
 from model.serving import supervise, watch
 from model.serving.client import Shared, connected
+from model.serving.look import look_at
 from model.serving.reach import Reach, reach_from
 from model.serving.runtime import FOLDER, place_for
 from model.serving.supervise import LAUNCHER, Asked, found_or_started
@@ -95,8 +96,9 @@ def switch(window: RawClient, *, enabled: bool) -> None:
 
 def test_windows_share_one_server_which_ends_once_they_have_left(folder: Path) -> None:
     with RawClient(server_command()) as one, RawClient(server_command()) as two:
-        for window in (one, two):
-            begin(window).when_ready()
+        for number, window in enumerate((one, two)):
+            window.initialize(PATIENT, clientInfo={"name": f"editor {number}"})
+            window.when_ready()
         assert fill_in(one) == fill_in(two) != ""
         (server,) = servers(folder)
         for window in (one, two):
@@ -105,6 +107,9 @@ def test_windows_share_one_server_which_ends_once_they_have_left(folder: Path) -
             assert told == {"state": "ready", "pid": server.pid, "address": f"unix:{socket_file}"}
             assert resident_mb(window) < MOST_MB
             assert not re.search("torch|uvicorn", libraries_of(window))
+        reach = reach_from(told["address"])
+        clients = (look_at(reach).state or {})["clients"]
+        assert [it["name"] for it in clients] == ["editor 0", "editor 1"]
         assert one.leave() == 0
         switch(two, enabled=False)
         assert status_of(two)["server"] is None

@@ -148,14 +148,16 @@ def connected(
     server: str,
     wanted: Asked,
     *,
+    name: str = "infill-lsp",
     on_progress: Progress,
     on_choice: Callable[[str], None],
     on_news: Callable[[str], None],
     still: Callable[[], bool],
 ) -> Loaded:
     """A denoiser that asks the server which the setting names, once that has loaded its model;
-    "shared" finds or starts one. Blocks for as long as it loads, and `still` says whether anyone
-    wants it. What happens to the server later is told to `on_news`, from a thread.
+    "shared" finds or starts one. It hears the window's `name`. Blocks for as long as it loads, and
+    `still` says whether anyone wants it. What happens to the server later is told to `on_news`,
+    from a thread.
 
     Raises nothing: what goes wrong is in what it returns.
     """
@@ -164,7 +166,7 @@ def connected(
         find, starts = finding(server, wanted, on_choice)
     except ModelError as error:
         return Loaded(None, str(error))
-    watch = Watch(find, asker, starts=starts, on_news=on_news)
+    watch = Watch(find, asker, name, starts=starts, on_news=on_news)
     seen = watch.seen
 
     def settled(seen: Seen) -> bool:

@@ -72,13 +72,14 @@ class Watch:
         self,
         find: Find,
         asker: str,
+        name: str = "infill-lsp",
         *,
         starts: bool,
         on_news: Callable[[str], None],
     ) -> None:
         """`starts`: `find` starts a server where none runs, so failing is for good."""
         self._find = find
-        self._params = {"asker": asker, "pid": str(os.getpid()), "name": "infill-lsp"}
+        self._params = {"asker": asker, "pid": str(os.getpid()), "name": name[:80]}
         self._starts = starts
         self._on_news = on_news
         self._seen = Seen()
