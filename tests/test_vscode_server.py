@@ -115,7 +115,9 @@ def test_the_doctor_looks_at_the_model_with_the_keys_of_the_settings(tmp_path: P
     """Without keys an unknown id is refused before one looks whether it is on disk."""
     keys = {"mask": "<M>", "shift": True, "context": 512}
     with opened(tmp_path, {"a.py": ADD}, model="nobody/knows-it", modelKeys=keys) as code:
-        code("waitStatus", "")
+        code("waitStatusItem")
         code("command", "Infill: Doctor")
-        code("waitText", "nobody/knows-it is not on this disk")
+        code("waitNotice", "doctor failed")
         code.keep("vscode-doctor")
+        code("command", "Notifications: Clear All Notifications")
+        code("waitText", "nobody/knows-it is not on this disk")

