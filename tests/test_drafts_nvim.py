@@ -17,7 +17,7 @@ from tests.test_actions_editors import INIT, choose, script, text_of, with_the_s
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ALL = "Fill all holes in this file (5)"
-SLOW = {"seconds_a_step": 0.05, "steps_a_fill": 400}
+SLOW = {"seconds_a_step": 0.05, "steps_a_fill": 4000}
 QUICK = {"seconds_a_step": 0.02, "steps_a_fill": 40}
 
 OLD = os.environ.get("INFILL_NVIM_011", "")
@@ -122,7 +122,7 @@ def test_five_drafts_are_seen_at_once_and_are_gone_once_they_are_written(neovim_
 
 
 def test_a_draft_changes_in_place_and_what_has_settled_looks_otherwise(neovim_with: Open) -> None:
-    with neovim_with() as neovim:
+    with neovim_with(seconds_a_step=0.05, steps_a_fill=400) as neovim:
         choose(neovim, ALL)
         neovim.wait_for_drafts(5)
         ids = [mark[0] for mark in neovim.marks()]
@@ -187,6 +187,7 @@ def test_drafts_of_a_text_that_changed_are_gone_before_the_server_hears_of_it(
         neovim.until(lambda: not neovim.marks(), "the drafts are gone")
         time.sleep(0.4)  # in which others come, for the text as it was
         assert (neovim.marks(), neovim.said()) == ([], [])
+        assert "end" not in neovim.bars()
 
 
 def test_drafts_of_a_second_buffer_stay_when_those_of_the_first_are_given_up(
