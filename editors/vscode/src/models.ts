@@ -13,6 +13,13 @@ interface Network {
   fits: boolean
 }
 
+interface Check {
+  name: string
+  ok: boolean | null // null where it cannot be wrong
+  found: string
+  advice: string
+}
+
 interface Entry extends vscode.QuickPickItem {
   id: string
   toFetch?: boolean
@@ -20,14 +27,23 @@ interface Entry extends vscode.QuickPickItem {
 
 const FOLDER: Entry = { label: '$(folder) A folder with weights…', id: '' }
 
-/** Looks at every part; what it finds goes to the log. */
+/** Looks at every part; what it finds goes to the log. Throws with the first that is broken. */
 export async function doctor(program: string, log: vscode.LogOutputChannel): Promise<void> {
-  const words = ['doctor', '--model', setting('model', 'bundled')]
+  const words = ['doctor', '--json', '--model', setting('model', 'bundled')]
   const keys = setting<Record<string, unknown>>('modelKeys', {})
   if (Object.keys(keys).length) words.push('--model-keys', JSON.stringify(keys))
   log.show(true)
-  await waiting('looking at every part', signal => run(program, words, log, { signal }))
+  const printed = await waiting('looking at every part', signal =>
+    run(program, words, log, { signal, quiet: true, failure: 1 }),
+  )
+  const checks: Check[] = JSON.parse(printed).checks
+  for (const check of checks) log.info(toldOf(check))
+  const broken = checks.find(check => check.ok === false)
+  if (broken) throw new Error(toldOf(broken))
+  void vscode.window.showInformationMessage('Infill: everything works; the log names every part.')
 }
+
+const toldOf = ({ name, found, advice }: Check): string => [`${name}: ${found}`, advice].filter(Boolean).join('; ')
 
 /** Lets a model be chosen of those that the program knows, and fetches its weights where they are
  * not on disk and that is wanted. */

@@ -101,6 +101,7 @@ async function askForSource(): Promise<string | undefined> {
 interface Running {
   signal?: AbortSignal
   quiet?: boolean // what it prints on its standard output is for us, not for the log
+  failure?: number // a status that is an answer, too
   said?: (line: string) => void // is told each line as it comes
 }
 
@@ -110,7 +111,7 @@ export async function run(
   program: string,
   words: string[],
   log: vscode.LogOutputChannel,
-  { signal, quiet, said }: Running = {},
+  { signal, quiet, failure = 0, said }: Running = {},
 ): Promise<string> {
   log.info([program, ...words].join(' '))
   // Ctrl-C, as in a terminal: what it has fetched so far it then keeps.
@@ -129,6 +130,6 @@ export async function run(
   const [status] = await once(child, 'close').catch(error => {
     throw new Error(signal?.aborted ? `${name} was given up.` : `${name} could not be run: ${error.message}`)
   })
-  if (status !== 0) throw new Error(`${name} failed: ${last || `status ${status}`}`)
+  if (status !== 0 && status !== failure) throw new Error(`${name} failed: ${last || `status ${status}`}`)
   return printed
 }
