@@ -3,8 +3,8 @@
     python bench/load.py [--clients N ...] [--seconds S] [--model NAME] [--dry]
 
 Real language servers, each driven as an editor would in real time (see traces.py), against one
-server of the model: first as it serves, all canvases in one batch at each step, then one request
-after the other, whole, on the same weights. Both take turns for each number of clients, and type
+server of the model: first as it serves, by turns between clients and on a GPU all in one batch, then
+one request after the other, in the order in which they came, on the same weights. Both take turns for each number of clients, and type
 the same keys. A keystroke is answered when its answer comes before the next one; answers from
 memory, typed along, are counted apart, since no server made them. Adds a table to
 bench/RESULTS.md; with `--dry` it is only printed.
@@ -42,7 +42,7 @@ from model.load import load
 from model.serving.run import Serving, serve
 from tests.raw_client import RawClient, server_command
 
-TOGETHER, ALONE = "all in one batch", "one request at a time"
+SERVED, ALONE = "as it serves", "one request at a time"
 PATIENCE = 120.0
 
 
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.serve:
         socket, how = options.serve
         return served(options.model, Path(socket), alone=how == ALONE)
-    rounds = [(clients, how) for clients in options.clients for how in (TOGETHER, ALONE)]
+    rounds = [(clients, how) for clients in options.clients for how in (SERVED, ALONE)]
     rows: list[str] = []
     for clients, how in track(rounds, "typing", console=Console(stderr=True)):
         rows.append(row_of(how, clients, options.seconds, typing(options, clients, how)))
