@@ -3,10 +3,10 @@
     python bench/load.py [--clients N ...] [--seconds S] [--model NAME] [--dry]
 
 Real language servers, each driven as an editor would in real time (see traces.py), against one
-server of the model: first as it serves, by turns between clients and on a GPU all in one batch, then
-one request after the other, in the order in which they came, on the same weights. Both take turns for each number of clients, and type
-the same keys. A keystroke is answered when its answer comes before the next one; answers from
-memory, typed along, are counted apart, since no server made them. Adds a table to
+server of the model: first as it serves, by turns between clients and on a GPU all in one batch;
+then one request after the other, as they came, on the same weights. Both take turns for each number
+of clients, and type the same keys. A keystroke is answered when its answer comes before the next
+one; answers from memory, typed along, are counted apart, since no server made them. Adds a table to
 bench/RESULTS.md; with `--dry` it is only printed.
 """
 
