@@ -58,5 +58,5 @@ vscode: .venv/.dev ## drive a real VS Code with the extension (minutes; Chromium
 	touch $@
 
 .venv/.dev: .venv/.local
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[train]' --group dev
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[train,ray]' --group dev
 	touch $@
