@@ -14,7 +14,6 @@ import traceback
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +39,6 @@ logger = logging.getLogger(__name__)
 
 PATIENCE = 0.2  # seconds: what takes longer is ready when the editor asks again
 APPLYING = 60.0  # seconds an editor may take to apply an edit; some ask their user first
-OTHERS = 16  # so many other open files are looked at
 
 CHANGED = "{name} changed while infill-lsp was {doing}: nothing was changed."
 OLD = "{name} changed since this was offered: nothing was changed. Ask for the actions again."
@@ -182,8 +180,6 @@ class Actions:
         self, wish: Wish, denoiser: Denoiser, bar: Bar, drafts: Drafts
     ) -> Coroutine[Any, Any, Outcome]:
         session = self._server.session
-        others = islice(session.documents.beside(wish.snapshot), OTHERS)
-        wants_others = session.settings.other_files
         return carry_out(
             wish.deed,
             wish.document,
@@ -191,7 +187,7 @@ class Actions:
             wish.end,
             denoiser=denoiser,
             settings=session.settings,
-            others=tuple(map(convert.document_of, others)) if wants_others else (),
+            others=self._server.others_beside(wish.snapshot),
             root=self._root_of(wish.document),
             report=bar.report,
             show=drafts.show,

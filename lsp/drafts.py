@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 from lsprotocol import types
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from lsp.handlers import Server
 
 PAUSE = 0.12  # seconds: so that with the last one there are never more than ten in a second
-OTHERS = 16  # so many other open files are looked at
 OPTIONS = ("context_chars", "max_lines", "multiline", "other_files")  # for one request alone
 
 Name = str | int  # of a hole
@@ -184,10 +183,9 @@ async def start(server: Server, params: Any) -> Message:
     if denoiser is None:
         raise failed(server.actions.without_model())
     drafts = drafts_of(server, snapshot, asked.name, names)
-    others = islice(session.documents.beside(snapshot), OTHERS)
     work = _filled(
         document, spans, denoiser, settings, drafts.show,
-        others=tuple(map(convert.document_of, others)) if settings.other_files else (), root=root,
+        others=server.others_beside(snapshot), root=root,
     )  # fmt: skip
     try:
         outcome = await session.deeds.run(snapshot.uri, work)

@@ -20,6 +20,7 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcInternalError, JsonRpcInvalidParams
 from pygls.lsp.server import LanguageServer
 
+from infill.document import Document
 from infill.fill import Fill
 from infill.settings import Settings, settings_from
 from lsp import completion, convert, drafts
@@ -167,16 +168,21 @@ class Server(LanguageServer):
         self, snapshot: Snapshot, seen: Snapshot, cursor: Place, *, invoked: bool
     ) -> Question:
         """About the cursor in the text `seen`, asked when the editor had `snapshot`."""
-        others = islice(self.session.documents.beside(snapshot), OTHERS)
-        wants_others = self.session.settings.other_files
         return Question(
             snapshot=snapshot,
             document=convert.document_of(seen),
             cursor=seen.offset_at(cursor),
             invoked=invoked,
-            others=tuple(map(convert.document_of, others)) if wants_others else (),
+            others=self.others_beside(snapshot),
             root=convert.root_of(convert.path_of(snapshot.uri), self.folders),
         )
+
+    def others_beside(self, snapshot: Snapshot) -> tuple[Document, ...]:
+        """Other open files that may be looked at for this one; none where a setting says so."""
+        if not self.session.settings.other_files:
+            return ()
+        others = islice(self.session.documents.beside(snapshot), OTHERS)
+        return tuple(map(convert.document_of, others))
 
     async def fill_or_say(self, question: Question) -> Fill | None:
         """The fill, or None, where the model failed with a message to the user."""
