@@ -22,18 +22,18 @@ import numpy as np
 from record import append
 from rich.console import Console
 
-from infill import choose
-from infill.definition import Standing
-from infill.evaluate import pipeline, run
-from infill.figures import report_of
-from infill.likeness import Likeness
-from infill.scope import Sense
+from infill.code.definition import Standing
+from infill.code.scope import Sense
+from infill.judge import choose
+from infill.judge.likeness import Likeness
+from infill.measure.evaluate import pipeline, run
+from infill.measure.figures import report_of
+from infill.measure.suite import tasks_in
 from infill.settings import Settings
-from infill.suite import tasks_in
-from model.counts import arrays_from
-from model.lexicon import FAMILIES, PLAIN
+from model.evidence.counts import arrays_from
+from model.evidence.lexicon import FAMILIES, PLAIN
+from model.evidence.mixture import EXPERTS, IN_PROJECT, TABLES
 from model.load import BUNDLED, load
-from model.mixture import EXPERTS, IN_PROJECT, TABLES
 
 Change = Callable[[Path, dict[str, Any]], None]  # of a folder and its config
 OF_PROJECT = TABLES - len(IN_PROJECT)

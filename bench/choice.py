@@ -1,4 +1,4 @@
-"""Fits the weights by which `infill/choose.py` judges the texts that a model weighed.
+"""Fits the weights by which `infill/judge/choose.py` judges the texts that a model weighed.
 
     python bench/choice.py SUITE.jsonl.gz ... --corpus CORPUS [--model FOLDER] [--limit N]
 
@@ -22,19 +22,19 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from infill.choose import Weights, nearby, none_of, weighed_from
 from infill.context import compose, context_of, wide_of
 from infill.document import Document
 from infill.hole import hole_at
+from infill.judge.choose import Weights, nearby, none_of, weighed_from
+from infill.judge.repair import offence
+from infill.measure.suite import Task, tasks_in
 from infill.reason import Reason
-from infill.repair import offence
 from infill.settings import Settings
-from infill.suite import Task, tasks_in
 from model.alone import SURROUNDINGS, Cut
-from model.blending import Beside, kin_in
 from model.canvas import Denoiser, Hole, Rival
-from model.corpus import read_corpus
 from model.load import load
+from model.training.blending import Beside, kin_in
+from model.training.corpus import read_corpus
 
 NAMES = [field.name for field in fields(Weights)]
 LOOKED_AT = 12  # texts a hole

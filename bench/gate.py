@@ -25,7 +25,7 @@ from record import ROOT, table
 
 sys.path.insert(0, str(ROOT))
 
-from infill.figures import Row, rows_in, share
+from infill.measure.figures import Row, rows_in, share
 from infill.settings import GATES
 
 ALIKE = 0.8

@@ -18,7 +18,7 @@ from pathlib import Path
 from plots import OUT, growth_figure, save
 from record import ROOT, output_of
 
-from infill.figures import report_of, rows_in
+from infill.measure.figures import report_of, rows_in
 
 
 def main(arguments: Sequence[str]) -> int:

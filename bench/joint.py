@@ -24,14 +24,14 @@ from time import perf_counter
 from record import append, table
 from repair import files_of
 
+from infill.code.due import indentation_at
+from infill.code.scope import sense_of, surroundings_of
 from infill.document import Document
-from infill.due import indentation_at
 from infill.edit import Edit, applied
 from infill.fill import Fill, fill_holes
 from infill.hole import LINE_LIMIT
-from infill.scope import sense_of, surroundings_of
 from infill.settings import Settings
-from infill.terminal import percentile
+from infill.verbs.terminal import percentile
 from model.canvas import Denoiser, Hole
 from model.load import load
 

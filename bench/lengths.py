@@ -40,14 +40,13 @@ from rich.progress import track
 
 sys.path.insert(0, str(ROOT))
 
-from infill.evaluate import similarity_of
-from infill.suite import Task, tasks_in
+from infill.measure.evaluate import similarity_of
+from infill.measure.suite import Task, tasks_in
 from model import Canvas, Hole
 from model.board import Board, Specials, Vocabulary
 from model.calibrate import curve_for, demos_from
-from model.cores import spread
 from model.engine import Engine
-from model.evidence import Evidence
+from model.evidence.weighing import Evidence
 from model.folder import card_of, load_folder
 from model.length import (
     Curve,
@@ -60,6 +59,7 @@ from model.load import folder_of
 from model.policy import Policy
 from model.probe import Probing, probe_in
 from model.refine import hole_logits
+from model.training.cores import spread
 from model.trial import Choosing, begun, tried
 
 LIMIT = 48

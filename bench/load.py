@@ -36,7 +36,7 @@ from traces import files, typed
 
 sys.path.insert(0, str(ROOT))
 
-from infill.terminal import percentile
+from infill.verbs.terminal import percentile
 from model.canvas import Canvas, Card, Claim, Denoiser, Draft
 from model.load import load
 from model.serving.run import Serving, serve

@@ -34,12 +34,12 @@ from rich.progress import track
 
 sys.path.insert(0, str(ROOT))
 
-from infill.benchmark import spots
-from infill.suite import tasks_in
+from infill.measure.benchmark import spots
+from infill.measure.suite import tasks_in
 from model import Canvas, Hole
 from model.board import Board
 from model.engine import Engine
-from model.evidence import Evidence
+from model.evidence.weighing import Evidence
 from model.folder import load_folder
 from model.load import folder_of
 from model.network import picked

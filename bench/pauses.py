@@ -28,7 +28,7 @@ from traces import files, typed
 
 sys.path.insert(0, str(ROOT))
 
-from infill.terminal import percentile
+from infill.verbs.terminal import percentile
 from lsp.pace import Pace
 
 CLIENTS = (1, 4)

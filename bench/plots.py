@@ -22,7 +22,7 @@ from record import ROOT
 
 sys.path.insert(0, str(ROOT))
 
-from infill.figures import (
+from infill.measure.figures import (
     Row,
     calibration_of,
     ece_of,

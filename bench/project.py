@@ -20,13 +20,13 @@ from rich.progress import track
 
 from infill.document import Document
 from infill.fill import fill_at
+from infill.measure.suite import Task, tasks_in
 from infill.memory import Memory
 from infill.settings import Settings
-from infill.suite import Task, tasks_in
-from infill.terminal import percentile
+from infill.verbs.terminal import percentile
 from model.canvas import Denoiser
-from model.corpus import read_corpus
 from model.load import load
+from model.training.corpus import read_corpus
 
 GATE = Settings().gate
 

@@ -16,7 +16,7 @@ from typing import Any
 from plots import OUT, draw
 from record import ROOT, append, output_of
 
-from infill.figures import rows_in
+from infill.measure.figures import rows_in
 
 
 def main(arguments: list[str]) -> None:

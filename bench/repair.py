@@ -24,16 +24,16 @@ from time import perf_counter
 
 from record import ROOT, append, table
 
+from infill.code.idiom import tokens_of
+from infill.code.strict import stops_at
+from infill.code.syntax import errors_in
+from infill.deeds.mend import broken_at, mend
 from infill.document import Document
-from infill.idiom import tokens_of
-from infill.mend import broken_at, mend
 from infill.settings import Settings
-from infill.strict import stops_at
-from infill.syntax import errors_in
-from infill.terminal import percentile
+from infill.verbs.terminal import percentile
 from model.canvas import Denoiser
-from model.cores import spread
 from model.load import load
+from model.training.cores import spread
 
 # By language: packages that are measured, and packages to tune on. The model has learnt none of the
 # Python ones.

@@ -27,16 +27,16 @@ from rich.progress import track
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from infill.suite import Task, tasks_in
+from infill.measure.suite import Task, tasks_in
 from model import Canvas, Hole
 from model.board import Board, Start, fixed_tokens
 from model.folder import load_folder
 from model.load import folder_of
 from model.network import Network, Shape
 from model.refine import refine
-from model.report import read_model
 from model.tokens import Tokens
-from model.twin import written
+from model.training.report import read_model
+from model.training.twin import written
 
 LIMIT = 48  # tokens a line may take
 

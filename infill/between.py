@@ -11,13 +11,13 @@ from dataclasses import replace
 from functools import partial
 
 from infill.aside import aside
-from infill.choose import chosen_from
+from infill.code.due import indentation_at
 from infill.document import Document
-from infill.due import indentation_at
 from infill.hole import hole_at
+from infill.judge.choose import chosen_from
+from infill.judge.tidy import tidy
 from infill.reason import Reason
 from infill.settings import Settings
-from infill.tidy import tidy
 from model.canvas import Canvas, Card, Draft, Hole, Piece, Rival
 
 

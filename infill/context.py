@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from infill.code.landmarks import Landmarks, Lines, landmarks_of, out_of_strings, signatures_of
 from infill.document import Document
-from infill.landmarks import Landmarks, Lines, landmarks_of, out_of_strings, signatures_of
 from model.canvas import Canvas, Hole
 
 # Shares that read well on real files; none of them has been measured against a model yet.

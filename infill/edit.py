@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from infill.code.strict import refused_at
+from infill.code.syntax import errors_in
 from infill.document import Document
-from infill.strict import refused_at
-from infill.syntax import errors_in
 
 Span = tuple[int, int]
 

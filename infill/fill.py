@@ -14,20 +14,20 @@ from time import perf_counter
 
 from infill.answer import Answer, Watch, answer_to
 from infill.aside import aside
-from infill.choose import Choice, choices_from, nearby
 from infill.context import compose, context_of, wide_of
 from infill.document import Document
 from infill.edit import Edit, applied, line_end_of, worse_with
 from infill.hole import hole_at
+from infill.judge.choose import Choice, choices_from, nearby
+from infill.judge.repair import Repaired, offence, repair
+from infill.judge.tidy import tidy
+from infill.judge.together import held_together
 from infill.memory import Known, Memory, made_with
 from infill.privacy import refusal
 from infill.project import project_of
 from infill.reason import Reason
-from infill.repair import Repaired, offence, repair
 from infill.settings import Settings
 from infill.several import beside_the_others, narrowed, stood_in, tidied
-from infill.tidy import tidy
-from infill.together import held_together
 from model.canvas import Canvas, Claim, Denoiser, Draft, Hole, Piece
 
 MOST_OTHERS = 8  # files that may have to be parsed for one request

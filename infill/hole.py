@@ -10,8 +10,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 
-from infill.document import Document
-from infill.due import (
+from infill.code.due import (
     Place,
     complete_before,
     header_of_due_block,
@@ -23,11 +22,12 @@ from infill.due import (
     token_before,
     wants_more,
 )
-from infill.languages import language_named
+from infill.code.languages import language_named
+from infill.code.stub import stubs_in
+from infill.code.syntax import Tree, parse, window_round
+from infill.document import Document
 from infill.reason import Reason
 from infill.settings import Settings
-from infill.stub import stubs_in
-from infill.syntax import Tree, parse, window_round
 from model.canvas import Hole
 
 LINE_LIMIT = 48  # tokens: the longest lines of code that people keep are about this long

@@ -12,12 +12,12 @@ from itertools import islice
 from pathlib import Path
 from time import monotonic
 
+from infill.code.languages import language_of
 from infill.document import Document
-from infill.languages import language_of
 from infill.privacy import refusal, top_of
 from infill.settings import Settings
 from infill.source import InputError, source_at
-from model.kin import LARGEST, MOST, fitting
+from model.evidence.kin import LARGEST, MOST, fitting
 
 AGE = 15  # seconds for which what was found is good enough
 MOST_FOLDERS, MOST_FILES = 200, 400  # that are looked at, however large a project is
@@ -29,7 +29,7 @@ def project_of(
     document: Document, beside: Sequence[Document], *, root: Path | None, settings: Settings
 ) -> tuple[str, ...]:
     """The texts to count: those of the open files `beside` it, which may be shown, then the
-    nearest on disk (`model.kin` says how many). Reads files: call it off the event loop."""
+    nearest on disk (`model.evidence.kin` says how many). Reads files: not on the event loop."""
     texts = [it.text for it in beside]
     if document.path is not None and settings.other_files:
         path = Path(document.path)

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from infill.document import Document
 from infill.edit import line_end_of
+from infill.judge.tidy import tidy
 from infill.reason import Reason
-from infill.tidy import tidy
 from model.canvas import Canvas, Hole
 
 

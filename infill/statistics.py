@@ -19,7 +19,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-from infill.languages import LANGUAGES
+from infill.code.languages import LANGUAGES
 from infill.reason import Reason
 
 FOLDER = "INFILL_STATE_DIR"  # names the folder in place of the system's

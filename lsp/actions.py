@@ -3,7 +3,7 @@
 Nothing is computed while an editor waits but the syntax that decides what is offered. The command
 returns at once; the work goes on beside it, under a progress bar that can be cancelled, and ends in
 one edit of the version of the document that it was made for. How text is written is told in
-`infill/deeds.py`.
+`infill/deeds/deed.py`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
 
 from infill.aside import aside
-from infill.deeds import carry_out, refused
+from infill.deeds.deed import carry_out, refused
+from infill.deeds.joint import Outcome
+from infill.deeds.offers import DOING, Deed, offers_at
 from infill.document import Document
-from infill.joint import Outcome
-from infill.offers import DOING, Deed, offers_at
 from lsp import convert
 from lsp.drafts import Drafts, drafts_of
 from lsp.greeting import ACT, ACTION_KINDS, Greeting

@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from infill.benchmark import STAGES, fill_times, spread, steps_after_cancel, typed_along
+from infill.measure.benchmark import STAGES, fill_times, spread, steps_after_cancel, typed_along
 from infill.settings import Settings
-from infill.terminal import console, loaded, print_json
+from infill.verbs.terminal import console, loaded, print_json
 from lsp.probe import Window, resident_mb
 from model import Denoiser
 

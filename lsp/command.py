@@ -315,7 +315,7 @@ def serve_model(options: argparse.Namespace) -> int:
 
 
 def fill(options: argparse.Namespace) -> int:
-    from infill.fill_file import fill_file
+    from infill.verbs.fill_file import fill_file
 
     return fill_file(
         options.place, settings(options), write=options.write, watch=options.watch,
@@ -332,7 +332,7 @@ def top(options: argparse.Namespace) -> int:
 
 
 def doctor(options: argparse.Namespace) -> int:
-    from infill.doctor import examine
+    from infill.verbs.doctor import examine
 
     return examine(settings(options), as_json=options.json)
 
@@ -368,7 +368,7 @@ def evaluate(options: argparse.Namespace) -> int:
         raise InputError(
             "eval needs a suite to measure on, or --cut CORPUS --out FOLDER to make some"
         )
-    from infill.evaluate import evaluate_suites
+    from infill.measure.evaluate import evaluate_suites
 
     return evaluate_suites(
         options.suites, settings(options), limit=options.limit, gold=options.gold,
@@ -386,7 +386,7 @@ def cut(options: argparse.Namespace) -> int:
             "pip install 'infill-lsp[train]'",
             FAILED,
         )
-    from infill.cut import cut
+    from infill.measure.cut import cut
 
     for path, count in cut(options.cut, options.out, each=options.each):
         print(f"{path}: {count} tasks", flush=True)
@@ -412,7 +412,7 @@ def corpus(arguments: Sequence[str]) -> int:
             "pip install 'infill-lsp[train]'",
             FAILED,
         )
-    from model.corpus import main
+    from model.training.corpus import main
 
     return main(arguments)
 
@@ -424,7 +424,7 @@ def train_as_usual(options: argparse.Namespace) -> int:
 def train(arguments: Sequence[str]) -> int:
     missing = [name for name in ("torch", "tokenizers", "matplotlib") if not importable(name)]
     if not missing:
-        from model.command import main
+        from model.training.command import main
 
         return main(arguments)
     if {"-h", "--help"} & set(arguments):  # the trainer's own help cannot be had without torch

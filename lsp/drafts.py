@@ -19,12 +19,12 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
 
 from infill.aside import aside
-from infill.deeds import refused
+from infill.deeds.deed import refused
+from infill.deeds.drafts import Show, Stretch, settled_in
+from infill.deeds.holes import gaps_over
+from infill.deeds.joint import MOST, Outcome, fill_gaps
 from infill.document import Document
-from infill.drafts import Show, Stretch, settled_in
 from infill.edit import Edit, Span
-from infill.holes import gaps_over
-from infill.joint import MOST, Outcome, fill_gaps
 from infill.settings import Settings, settings_from
 from lsp import convert
 from lsp.greeting import CANVAS, START, part

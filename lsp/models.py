@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from infill.source import InputError
-from infill.terminal import console, print_json
+from infill.verbs.terminal import console, print_json
 from lsp.pull import NAME, needs_hub
 from model import auto, folder, hub
 from model.catalog import DECODINGS, LENGTHS, MODES, Row, known, likely, row_from, row_of

@@ -25,7 +25,7 @@ from rich.progress import (
 from rich.text import Text
 
 from infill.source import InputError
-from infill.terminal import console
+from infill.verbs.terminal import console
 from model import ModelError, hub
 from model.catalog import Row, likely, row_of
 from model.hub import gb

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from infill.ahead import Ahead, Guess
 from infill.answer import Watch
+from infill.deeds.joint import Outcome
 from infill.document import Document
 from infill.edit import Edit
 from infill.fill import PATIENT, Fill, Timing, drafted, fill_at
-from infill.joint import Outcome
 from infill.memory import Memory
 from infill.reason import Reason
 from infill.settings import Settings

@@ -21,8 +21,8 @@ from rich.text import Text
 
 from infill.reason import Reason
 from infill.statistics import COUNTED, Row, path, rows
-from infill.terminal import console as beside
-from infill.terminal import print_json
+from infill.verbs.terminal import console as beside
+from infill.verbs.terminal import print_json
 from model.hub import gb
 from model.serving.look import Look, looked
 

@@ -27,20 +27,20 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from model.blending import FITTED_ON, balanced, spans
 from model.board import Board, Start, Vocabulary
 from model.canvas import Canvas, Hole, ModelError
 from model.choosing import FILE, told_in
-from model.corpus import read_corpus
-from model.counting import cuts
 from model.keys import with_keys
 from model.length import Chooser, Curve, Grid, Look, calibrated, glances_at
 from model.load import engine_of, place_of
 from model.network import Network
 from model.policy import Policy
 from model.refine import hole_logits
-from model.rows import write_json
-from model.sources import CorpusError
+from model.training.blending import FITTED_ON, balanced, spans
+from model.training.corpus import read_corpus
+from model.training.counting import cuts
+from model.training.rows import write_json
+from model.training.sources import CorpusError
 from model.trial import Choosing, Trust, begun, scores_of, step_all
 
 PROBED = (1, 2, 4, 6, 12, 16, 24, 32, 48, 64, 96, 128)  # CAL's

@@ -21,7 +21,7 @@ from torch import Tensor
 from model.asking import Asked, Job, Warming, ran_out
 from model.board import Board, Start, Vocabulary
 from model.canvas import Canvas, Card, Claim, ModelError
-from model.evidence import Evidence
+from model.evidence.weighing import Evidence
 from model.graphs import Desk
 from model.length import GRID, Place
 from model.network import Network

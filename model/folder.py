@@ -21,8 +21,8 @@ from model.canvas import Card, ModelError, lacking
 if TYPE_CHECKING:
     from model.board import Board
     from model.engine import Engine
-    from model.evidence import Evidence
-    from model.proposals import Proposer
+    from model.evidence.proposals import Proposer
+    from model.evidence.weighing import Evidence
     from model.tokens import Tokens
 
 BUNDLED = Path(__file__).parent / "bundled"
@@ -125,7 +125,7 @@ def evidence_of(
     folder: Path, config: dict[str, Any], tokens: Tokens
 ) -> Callable[[Board], Evidence] | None:
     """What gathers evidence by the folder's counts, None where it has none."""
-    from model.evidence import Blend, Evidence
+    from model.evidence.weighing import Blend, Evidence
 
     if "counts" not in config:
         return None
@@ -134,9 +134,9 @@ def evidence_of(
 
 
 def proposer_of(folder: Path, config: dict[str, Any], tokens: Tokens) -> Proposer:
-    from model.counts import arrays_from
-    from model.mixture import shipped_from
-    from model.proposals import Proposer
+    from model.evidence.counts import arrays_from
+    from model.evidence.mixture import shipped_from
+    from model.evidence.proposals import Proposer
 
     arrays: dict[str, Any] = {}
     for name, digest in config["counts"].items():
@@ -157,7 +157,7 @@ def bundled_proposer() -> Proposer:
 def evidence_beside(folder: Path) -> Callable[[Board], Evidence] | None:
     """What gathers evidence for a network of others, None where nobody fitted how far it is to
     believe counts: a guess could only harm a network that knows more than they do."""
-    from model.evidence import Blend, Evidence
+    from model.evidence.weighing import Blend, Evidence
 
     path = folder / EVIDENCE
     if not path.exists():

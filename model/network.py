@@ -23,7 +23,7 @@ class Shape:
     """The hyperparameters of a network; a `config.json` holds the same names.
 
     `shift`: the token at position i is read from row i-1, as Dream and its kin were trained.
-    `causal`: a token sees only what stands before it, as in the twin of `model/twin.py`.
+    `causal`: a token sees only what stands before it, as in the twin of `model/training/twin.py`.
     """
 
     vocab: int

@@ -38,12 +38,12 @@ from torch.nn import functional
 
 from model.board import Board, Start, Vocabulary
 from model.canvas import Canvas, Hole, ModelError
-from model.corpus import read_corpus
 from model.keys import with_keys
 from model.length import Look, Ranked, ranked
 from model.load import engine_of, place_of
 from model.network import Network
-from model.sources import CorpusError
+from model.training.corpus import read_corpus
+from model.training.sources import CorpusError
 
 FILE = "probe.safetensors"
 SIDE = 4  # tokens of each side that it sees

@@ -21,7 +21,7 @@ from model import rules
 from model.board import Board, Guesses
 from model.canvas import Draft
 from model.commit import NOTES, Asked, Bans, allowed
-from model.evidence import Evidence
+from model.evidence.weighing import Evidence
 from model.graphs import Desk
 from model.network import Network
 from model.past import Past, Place, anew

@@ -22,7 +22,7 @@ import torch
 
 from model.board import Board, Specials
 from model.canvas import Draft, Rival
-from model.evidence import Evidence
+from model.evidence.weighing import Evidence
 from model.graphs import Desk
 from model.length import Chooser, Look, adjusted, best_together, regression, text_only
 from model.network import Network

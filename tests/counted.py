@@ -7,12 +7,12 @@ from functools import cache
 
 import numpy as np
 
-from model.codeonly import code_of
-from model.counting import count, cuts, fit_gate, frequency_of
-from model.lexicon import Lexicon
-from model.mixture import EXPERTS, FEATURES, Gate, Shipped
-from model.proposals import Proposer
+from model.evidence.codeonly import code_of
+from model.evidence.lexicon import Lexicon
+from model.evidence.mixture import EXPERTS, FEATURES, Gate, Shipped
+from model.evidence.proposals import Proposer
 from model.tokens import Tokens, train_tokens
+from model.training.counting import count, cuts, fit_gate, frequency_of
 
 LEARNT = [
     '''

@@ -6,8 +6,8 @@ from pathlib import PurePath
 
 from hypothesis import strategies as st
 
+from infill.code.languages import LANGUAGES
 from infill.document import Document
-from infill.languages import LANGUAGES
 
 LINE_ENDS = ("\n", "\r\n")
 ODD = ("\r", "\f", "\u2028", "\x85", "\x0b", "é", "e\u0301", "𝒳", "👩‍💻", "\u200d", "\ufeff", "\t")

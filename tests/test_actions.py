@@ -14,8 +14,8 @@ from typing import Any, Self
 
 import pytest
 
-from infill.joint import MOST
-from infill.offers import LOOKED_AT
+from infill.deeds.joint import MOST
+from infill.deeds.offers import LOOKED_AT
 from model import Canvas, Denoiser, ModelError
 from model.scripted import Scripted
 from tests.raw_client import Message, RawClient, server_command

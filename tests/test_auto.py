@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from infill.settings import Settings
-from infill.terminal import console, loaded
+from infill.verbs.terminal import console, loaded
 from lsp.command import run
 from lsp.loading import Resident, Wanted
 from model import ModelError

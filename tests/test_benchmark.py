@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from infill import benchmark
-from infill.benchmark import fill_times, spots, steps_after_cancel, typed_along
+from infill.measure import benchmark
+from infill.measure.benchmark import fill_times, spots, steps_after_cancel, typed_along
 from infill.settings import Settings
 from lsp.command import run
 from model import Canvas, Claim, Draft

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infill.choose import WINDOW, Choice, Weights, chosen_from, nearby
+from infill.code.syntax import errors_in
 from infill.document import Document
 from infill.fill import Fill, applied, fill_at
+from infill.judge.choose import WINDOW, Choice, Weights, chosen_from, nearby
 from infill.memory import Memory
 from infill.reason import Reason
 from infill.settings import Settings
-from infill.syntax import errors_in
 from model.canvas import Hole, ModelError, Piece, Rival
 from model.load import load
 from model.scripted import Scripted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from model.codeonly import code_of
+from model.evidence.codeonly import code_of
 from tests.strategies import texts
 
 LONG = 200_000

@@ -15,8 +15,8 @@ pytest.importorskip("packaging", reason="packaging is not installed")
 
 from rich.console import Console
 
-from model.cores import spread
-from model.corpus import (
+from model.training.cores import spread
+from model.training.corpus import (
     Source,
     clean,
     gathered,
@@ -30,7 +30,7 @@ from model.corpus import (
     word_shingles,
     write_corpus,
 )
-from model.sources import CorpusError, Place, archive_in, downloaded, files_of, pins
+from model.training.sources import CorpusError, Place, archive_in, downloaded, files_of, pins
 
 SOURCE = Path(__file__).read_text("utf-8")
 QUIET = Console(quiet=True)

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.alone import Cut
-from model.codeonly import code_of
-from model.counting import count, fit_gate, places_in
-from model.counts import arrays_from, different, grams_of, packed, table_of, unpacked
-from model.lexicon import COPY, PLAIN, SHAPE, Lexicon
-from model.mixture import LEAST, Local, Shipped
+from model.evidence.codeonly import code_of
+from model.evidence.counts import arrays_from, different, grams_of, packed, table_of, unpacked
+from model.evidence.lexicon import COPY, PLAIN, SHAPE, Lexicon
+from model.evidence.mixture import LEAST, Local, Shipped
+from model.training.counting import count, fit_gate, places_in
 from tests.counted import (
     LEARNT,
     encoded,

@@ -13,18 +13,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infill.cut import cut
-from infill.cutters import CUTTERS, page_of
-from infill.evaluate import own_solution, pipeline, rows_of
+from infill.measure.cut import cut
+from infill.measure.cutters import CUTTERS, page_of
+from infill.measure.evaluate import own_solution, pipeline, rows_of
+from infill.measure.suite import Task, tasks_in
 from infill.settings import Settings
-from infill.suite import Task, tasks_in
 from lsp.command import run
 from model.scripted import Scripted
 from tests.programs import programs
 
 ROOT = Path(__file__).resolve().parent.parent
-FILES = {"dev": ("infill/fill.py", "infill/tidy.py"), "test": ("model/refine.py", "model/board.py")}
-TRAINED = "infill/document.py", "infill/brackets.py"
+FILES = {
+    "dev": ("infill/fill.py", "infill/judge/tidy.py"),
+    "test": ("model/refine.py", "model/board.py"),
+}
+TRAINED = "infill/document.py", "infill/code/brackets.py"
 
 
 def corpus_at(path: Path, *more: tuple[str, bool, str]) -> Path:
@@ -109,7 +112,7 @@ def test_the_same_corpus_gives_the_same_suites(suites: Path, tmp_path: Path) -> 
 
 def test_nothing_is_asked_that_is_trained_on_or_was_asked_before(tmp_path: Path) -> None:
     own = "".join(f"def f{i}(x):\n    y = {i} + x\n    return y * {i}\n\n\n" for i in range(150))
-    common = read("infill/brackets.py")
+    common = read("infill/code/brackets.py")
     corpus = corpus_at(
         tmp_path / "corpus.jsonl",
         ("anyio", True, common),  # stands in the training part

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infill.definition import LARGE, Definition, Standing, definition_round, standing_of
-from infill.scope import surroundings_of
+from infill.code.definition import LARGE, Definition, Standing, definition_round, standing_of
+from infill.code.scope import surroundings_of
 from tests.strategies import texts
 
 CURSOR = "‸"

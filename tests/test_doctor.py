@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from infill import doctor
 from infill.reason import Reason
 from infill.settings import Settings
+from infill.verbs import doctor
 from lsp.command import run
 from model.catalog import known
 

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from infill.deeds.drafts import Places, Stretch
+from infill.deeds.holes import Gap, Kind
 from infill.document import Document
-from infill.drafts import Places, Stretch
 from infill.edit import Edit
-from infill.holes import Gap, Kind
 from lsp.drafts import Drafts
 from lsp.greeting import ENCODINGS
 from lsp.sync import lines_of, opened

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from infill.document import Document
-from infill.figures import write_rows
 from infill.fill import Fill, fill_at
+from infill.measure.figures import write_rows
 from infill.memory import Memory
 from infill.reason import Reason
 from infill.settings import GATES, Settings, settings_from

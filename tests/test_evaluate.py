@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from infill.document import Document
-from infill.evaluate import (
+from infill.fill import fill_at
+from infill.measure.evaluate import (
     Answer,
     Answers,
     answers_from,
@@ -22,14 +23,13 @@ from infill.evaluate import (
     rows_of,
     scored_rows,
 )
-from infill.figures import Row, at_gate, report_of, rows_in
-from infill.fill import fill_at
+from infill.measure.figures import Row, at_gate, report_of, rows_in
+from infill.measure.sandbox import outcome_of
+from infill.measure.suite import Task, tasks_in
 from infill.memory import Memory
-from infill.sandbox import outcome_of
 from infill.settings import Settings
 from infill.source import InputError
-from infill.suite import Task, tasks_in
-from infill.terminal import percentile
+from infill.verbs.terminal import percentile
 from lsp.command import run
 from model.scripted import Scripted
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from model import Canvas, Hole
 from model.board import Board, Start
-from model.evidence import Blend, Evidence, sides_of
+from model.evidence.weighing import Blend, Evidence, sides_of
 from model.network import Network
 from model.refine import Policy, hole_logits, refine
 from tests.boards import random_network

@@ -8,7 +8,15 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infill.figures import Row, at_gate, calibration_of, ece_of, report_of, rows_in, write_rows
+from infill.measure.figures import (
+    Row,
+    at_gate,
+    calibration_of,
+    ece_of,
+    report_of,
+    rows_in,
+    write_rows,
+)
 
 ROW = Row(
     "line/p/0", 0, "line", "p", False, "x = 1", "x = 1", None, 0.5, 4, 10.0, False, False, "",

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from infill.code.syntax import errors_in
 from infill.document import Document
 from infill.fill import Edit, Fill, Timing, applied, fill_at, fill_holes
 from infill.hole import holes_in
 from infill.memory import Memory
 from infill.reason import Reason
 from infill.settings import Settings
-from infill.syntax import errors_in
 from model import Canvas, Card, Claim, Draft, Hole, ModelError, Piece
 from model.scripted import Scripted
 from tests.strategies import documents, texts

@@ -15,12 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from infill.diff import diff_of, lines_of
+from infill.deeds.fill_all import batches_of, fill_document
 from infill.document import Document
 from infill.fill import Edit
-from infill.fill_all import batches_of, fill_document
 from infill.settings import Settings
-from infill.show import MASK, Screen, as_noise, canvas_text, line_of
 from infill.source import (
     InputError,
     line_starts,
@@ -30,6 +28,8 @@ from infill.source import (
     source_at,
     write_back,
 )
+from infill.verbs.diff import diff_of, lines_of
+from infill.verbs.show import MASK, Screen, as_noise, canvas_text, line_of
 from lsp.command import run
 from model import Canvas, Draft, Hole, Piece
 from model.scripted import Scripted

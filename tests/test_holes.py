@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infill.deeds.holes import Gap, Kind, gaps_in, opened
+from infill.deeds.offers import Deed, gaps_for
 from infill.document import Document
 from infill.hole import MARKER
-from infill.holes import Gap, Kind, gaps_in, opened
-from infill.offers import Deed, gaps_for
 from infill.settings import Settings
 from tests.strategies import documents
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from infill.languages import LANGUAGES
+from infill.code.languages import LANGUAGES
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("lsp", "infill", "model")  # each may import those to its right
@@ -26,7 +26,7 @@ FILES = [
 ONLY = {
     "pygls": "lsp",
     "lsprotocol": "lsp",
-    "tree_sitter": "infill/syntax.py",
+    "tree_sitter": "infill/code/syntax.py",
     "xxhash": "infill/memory.py",
     "torch": "model",
     "transformers": "model",

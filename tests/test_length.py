@@ -18,7 +18,8 @@ from model.board import Board, Start  # noqa: E402
 from model.calibrate import Seen, fitted_curve, fitted_trust, seen_by  # noqa: E402
 from model.choosing import choosing_from  # noqa: E402
 from model.commit import probabilities_of  # noqa: E402
-from model.evidence import Blend, Candidates, Evidence  # noqa: E402
+from model.evidence.proposals import Proposal  # noqa: E402
+from model.evidence.weighing import Blend, Candidates, Evidence  # noqa: E402
 from model.length import (  # noqa: E402
     GRID,
     Curve,
@@ -33,7 +34,6 @@ from model.length import (  # noqa: E402
     regression,
 )
 from model.policy import Policy  # noqa: E402
-from model.proposals import Proposal  # noqa: E402
 from model.refine import hole_logits, step  # noqa: E402
 from model.trial import Choosing, Trust, begun, scores_of, tried  # noqa: E402
 from tests.alphabet import Alphabet, Fixed  # noqa: E402

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infill.likeness import MOST_WORDS, NEAREST, Likeness, likeness_of, neighbours_of
+from infill.judge.likeness import MOST_WORDS, NEAREST, Likeness, likeness_of, neighbours_of
 from tests.strategies import texts
 
 CURSOR = "‸"

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from infill.code.idiom import Idiom, tokens_of
+from infill.code.strict import stops_at
+from infill.code.syntax import errors_in, parse
+from infill.deeds.mend import Damage, Mended, broken_at, mend
+from infill.deeds.suspect import rows_near
 from infill.document import Document
 from infill.edit import applied
-from infill.idiom import Idiom, tokens_of
-from infill.mend import Damage, Mended, broken_at, mend
 from infill.settings import Settings
-from infill.strict import stops_at
-from infill.suspect import rows_near
-from infill.syntax import errors_in, parse
 from model.scripted import Scripted
 
 PATIENT = replace(Settings(), deadline_ms=20_000)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from infill.figures import write_rows
+from infill.measure.figures import write_rows
 from tests.benches import BENCH
 from tests.test_figures import ROW
 

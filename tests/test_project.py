@@ -13,7 +13,7 @@ from infill.fill import fill_at
 from infill.memory import Memory
 from infill.project import project_of
 from infill.settings import Settings
-from model.kin import LARGEST, MOST, fitting, steps_between
+from model.evidence.kin import LARGEST, MOST, fitting, steps_between
 from model.scripted import Scripted
 from tests.counted import telling, unfitted
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.proposals import Open, needed_by, opened
+from model.evidence.proposals import Open, needed_by, opened
 from tests.counted import LEARNT, proposer
 
 CURSOR = "‸"

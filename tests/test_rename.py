@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infill.names import WORD, own_names
-from infill.rename import renamed, renamed_task, unrenamed
-from infill.sandbox import outcome_of
-from infill.suite import Task, tasks_in
+from infill.measure.names import WORD, own_names
+from infill.measure.rename import renamed, renamed_task, unrenamed
+from infill.measure.sandbox import outcome_of
+from infill.measure.suite import Task, tasks_in
 from tests.programs import programs
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from infill.code.strict import SMALL, refused_at
 from infill.document import Document
+from infill.judge.repair import Repaired, offence, repair
 from infill.reason import Reason
-from infill.repair import Repaired, offence, repair
-from infill.strict import SMALL, refused_at
 from model.canvas import Canvas, Hole
 from model.scripted import Script, Scripted
 from tests.strategies import cursors, texts

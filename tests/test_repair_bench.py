@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
+from infill.code.syntax import errors_in
 from infill.settings import Settings
-from infill.syntax import errors_in
 from model.scripted import Scripted
 from tests.benches import bench_named
 

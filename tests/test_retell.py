@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from infill.retell import NAMES, Due, retellings
+from infill.judge.retell import NAMES, Due, retellings
 from tests.strategies import texts
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from infill.code.syntax import errors_in
+from infill.deeds.rewrite import FREELY, GENTLY, MODERATELY, Rewritten, blocks_of, rewrite, widened
 from infill.document import Document
 from infill.edit import applied
-from infill.rewrite import FREELY, GENTLY, MODERATELY, Rewritten, blocks_of, rewrite, widened
 from infill.settings import Settings
-from infill.syntax import errors_in
 from model.board import Board, Start
 from model.canvas import Canvas, Hole
 from model.load import load

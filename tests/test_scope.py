@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from infill.binding import Reader, State
-from infill.scope import BUILT_IN, NEARBY, Sense, Surroundings, sense_of, surroundings_of
+from infill.code.binding import Reader, State
+from infill.code.scope import BUILT_IN, NEARBY, Sense, Surroundings, sense_of, surroundings_of
 from tests.strategies import texts
 
 CURSOR = "‸"

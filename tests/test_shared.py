@@ -23,8 +23,8 @@ from typing import Any
 import psutil
 import pytest
 
-from infill import doctor
 from infill.settings import Settings
+from infill.verbs import doctor
 from model import ModelError
 from model.canvas import Canvas, Hole
 from model.serving import supervise, watch

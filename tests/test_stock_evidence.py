@@ -14,9 +14,9 @@ pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
 from lsp.command import run  # noqa: E402
 from model import Canvas, Hole, ModelError  # noqa: E402
-from model.command import main  # noqa: E402
 from model.engine import Engine  # noqa: E402
 from model.load import card_of, load  # noqa: E402
+from model.training.command import main  # noqa: E402
 from tests.published import KINDS, published_network, write_checkpoint  # noqa: E402
 from tests.test_train import corpus_with_held_out  # noqa: E402
 
@@ -32,7 +32,7 @@ async def test_a_network_of_others_fills_with_the_counts_that_ship(
     write_checkpoint(folder, kind, published_network(kind, scale=0.01))  # it is sure of nothing
     before = card_of(str(folder)).version
     corpus = corpus_with_held_out(tmp_path / "corpus.jsonl")
-    monkeypatch.setattr("model.blending.BLEND_HOLES", 40)
+    monkeypatch.setattr("model.training.blending.BLEND_HOLES", 40)
     told = ["--counts-for", str(folder), "--corpus", str(corpus), "--work", str(tmp_path / "work")]
     assert await asyncio.to_thread(main, told) == 0
     assert json.loads((folder / "evidence.json").read_text())["blend"]["share"] > 0.3
@@ -52,7 +52,7 @@ def test_a_network_that_the_catalog_does_not_know_is_fitted_by_its_keys(
     folder = tmp_path / "mine"
     write_checkpoint(folder, KINDS["open-dcoder"], published_network(KINDS["open-dcoder"]))
     corpus = corpus_with_held_out(tmp_path / "corpus.jsonl")
-    monkeypatch.setattr("model.blending.BLEND_HOLES", 4)
+    monkeypatch.setattr("model.training.blending.BLEND_HOLES", 4)
     told = ["train", "--counts-for", str(folder), "--corpus", str(corpus)]
     told += ["--work", str(tmp_path / "work")]
     assert run(told) == 1

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infill import syntax
+from infill.code import syntax
+from infill.code.languages import LANGUAGES
+from infill.code.syntax import WINDOW, errors_in, language_of, parse, window_round
 from infill.document import Document
-from infill.languages import LANGUAGES
-from infill.syntax import WINDOW, errors_in, language_of, parse, window_round
 from tests.strategies import documents, texts
 
 WHOLE = {

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infill.document import Document
+from infill.judge.tidy import CHARS_A_TOKEN, tidy
 from infill.reason import Reason
-from infill.tidy import CHARS_A_TOKEN, tidy
 from model.canvas import Hole
 from tests.strategies import cursors, texts
 

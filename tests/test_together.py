@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from infill.document import Document
 from infill.fill import fill_holes
+from infill.judge.together import held_together
 from infill.settings import Settings
-from infill.together import held_together
 from model.canvas import Hole, Piece, Rival
 from model.scripted import Scripted
 

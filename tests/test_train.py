@@ -20,12 +20,12 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
 from model import Canvas, Hole, ModelError  # noqa: E402
-from model.batches import Batches, loader  # noqa: E402
-from model.command import main  # noqa: E402
-from model.examples import IGNORED, Examples, Mix, hole  # noqa: E402
 from model.load import card_of, load  # noqa: E402
-from model.muon import Muon, orthogonal  # noqa: E402
 from model.tokens import DELETE, EXPAND, MASK, train_tokens  # noqa: E402
+from model.training.batches import Batches, loader  # noqa: E402
+from model.training.command import main  # noqa: E402
+from model.training.examples import IGNORED, Examples, Mix, hole  # noqa: E402
+from model.training.muon import Muon, orthogonal  # noqa: E402
 from tests.counted import LEARNT  # noqa: E402
 
 SOURCE = Path(__file__).read_text("utf-8")

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from model.network import Network, Shape  # noqa: E402
 from model.tokens import train_tokens  # noqa: E402
-from model.twin import END, MIDDLE, PREFIX, SUFFIX, Reading, following, written  # noqa: E402
+from model.training.twin import END, MIDDLE, PREFIX, SUFFIX, Reading, following, written  # noqa: E402
 
 SOURCE = Path(__file__).read_text("utf-8")
 TOKENS = train_tokens([SOURCE], 400)

@@ -1,0 +1,1 @@
+"""How good and how fast fills are, measured the way an editor gets them."""

@@ -1,0 +1,1 @@
+"""What the program does at a terminal with code: `fill`, `doctor`. Knows no argument parser."""

@@ -1,0 +1,1 @@
+"""How the bundled model is made: corpus, recipe, counts, the finished folder."""
