@@ -26,7 +26,7 @@ from model.serving.supervise import Unwanted
 from model.serving.wire import Refused, card_from
 
 QUIET = 30.0  # seconds; a server says something every 5, unless all of it hangs
-PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds before each attempt
+PAUSES = (0.0, 0.5, 1.0, 2.0)  # seconds before each attempt; the last one from then on
 MOST = 5  # ends in a row after which a server is not started again
 STABLE = 60.0  # seconds: after so long the next end is the first in a row
 STARTED_AGAIN = "the model's server ended and was started again"
