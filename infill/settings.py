@@ -19,6 +19,9 @@ class Settings:
     # Where the model is: "shared", in one server for all windows, which is started where none runs;
     # "inside" this process; or a server's address, "unix:PATH" or "https://HOST:PORT".
     server: str = "shared"
+    # Seconds without a fill after which the shared server gives the model's memory back, until the
+    # next fill; 0: never. Heeded by the window that starts the server.
+    unload_after: int = 600
     deadline_ms: int = 1500  # the best draft so far is taken after this long
     # How readily fills are shown that nobody asked for: "quiet", "usual" or "eager". Quiet offers
     # a line at a time, too.

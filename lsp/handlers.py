@@ -27,7 +27,7 @@ from lsp import completion, convert, drafts
 from lsp.actions import Actions
 from lsp.greeting import ACCEPTED, COMMANDS, START, Greeting, version
 from lsp.loading import Wanted
-from lsp.progress import Bar
+from lsp.progress import Bars
 from lsp.session import Question, Session
 from lsp.stdio import Output
 from lsp.sync import Place, Snapshot
@@ -37,6 +37,7 @@ from model.fallback import Load
 
 logger = logging.getLogger(__name__)
 
+READY = "the model is ready"
 OTHERS = 16  # so many other open files are looked at; what was touched before them rarely helps
 
 
@@ -134,14 +135,19 @@ class Server(LanguageServer):
             self._begin(self._load_model())
 
     async def _load_model(self) -> None:
-        bar = Bar(self, "infill-lsp: loading the model")
-        if self._shows_progress:
-            self._begin(bar.open())
+        title, begin = "infill-lsp: loading the model", self._begin
+        bars = Bars(self, title, begin if self._shows_progress else None)
+        bars.report("", 0.0)
         loop = asyncio.get_running_loop()
         elsewhere = self.session.wanted.is_elsewhere
 
         def report(message: str, share: float) -> None:  # called in the loader's thread
-            loop.call_soon_threadsafe(bar.report, message, share)
+            with suppress(RuntimeError):  # the editor has left
+                loop.call_soon_threadsafe(bars.report, message, share)
+
+        def loaded(failure: str | None) -> None:
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(bars.close, failure or READY)
 
         def chosen(sentence: str) -> None:
             """For the editor's log, which stays; a popup at each start would be in the way. But
@@ -158,8 +164,8 @@ class Server(LanguageServer):
                 warning = types.MessageType.Warning
                 loop.call_soon_threadsafe(self.say, warning, f"infill-lsp: {sentence}")
 
-        failure = await self.session.use_model(report, chosen, happened)
-        bar.close(failure or "the model is ready")
+        failure = await self.session.use_model(report, chosen, happened, loaded)
+        bars.close(failure or READY)
         if failure is not None:
             self._said.discard(f"infill-lsp: {failure}")  # a new attempt deserves a new message
             self.say(types.MessageType.Error, f"infill-lsp: {failure}")

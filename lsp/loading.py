@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from model import Denoiser
@@ -31,6 +31,7 @@ class Wanted:
     keys: Mapping[str, Any]
     seed: int
     server: str = INSIDE
+    unload_after: int = field(default=600, compare=False)  # nothing is loaded anew for it
 
     @property
     def is_inside(self) -> bool:
@@ -73,12 +74,14 @@ class Resident:
         on_progress: Progress,
         on_choice: Callable[[str], None] | None = None,
         on_news: Callable[[str], None] | None = None,
+        on_loaded: Callable[[str | None], None] | None = None,
     ) -> str | None:
         """Loads the model; returns what went wrong, in words for the user.
 
         A later call, or `close`, makes an earlier one pointless: that returns None and what it
-        loaded is closed. What is passed in is called in another thread; `on_news`, at any time
-        later, when something happens to the server.
+        loaded is closed. What is passed in is called in another thread; at any time later, too,
+        `on_news` when something happens to the server, `on_progress` and in the end `on_loaded`,
+        with what went wrong, when that loads the model again.
         """
         former = self._taken()
         load = self._load or (load_model if wanted.is_inside else None)
@@ -101,6 +104,7 @@ class Resident:
                         on_progress,
                         chosen,
                         on_news,
+                        on_loaded,
                         still=lambda: turn == self._turn,
                     )
                 return load_or_bundled(
@@ -158,6 +162,7 @@ def asked_of_server(
     on_progress: Progress,
     on_choice: Callable[[str], None],
     on_news: Callable[[str], None] | None,
+    on_loaded: Callable[[str | None], None] | None,
     *,
     still: Callable[[], bool],
 ) -> Loaded:
@@ -165,9 +170,10 @@ def asked_of_server(
     from model.serving.supervise import Asked
 
     return connected(
-        wanted.server, Asked(wanted.name, wanted.keys, wanted.seed), name=editor,
+        wanted.server, Asked(wanted.name, wanted.keys, wanted.seed, wanted.unload_after),
+        name=editor,
         on_progress=on_progress, on_choice=on_choice, on_news=on_news or (lambda _: None),
-        still=still,
+        on_loaded=on_loaded or (lambda _: None), still=still,
     )  # fmt: skip
 
 

@@ -1,11 +1,12 @@
-"""A progress bar in the editor for one piece of work. Knows nothing of the work."""
+"""A progress bar in the editor for one piece of work, or for each time it is done. Knows nothing
+of the work."""
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable
-from typing import cast
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, cast
 
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
@@ -57,3 +58,31 @@ class Bar:
         if self._begun and not self._ended:
             self._ended = True
             self._shown.end(self.token, types.WorkDoneProgressEnd(message=message))
+
+
+class Bars:
+    """A bar for each time that some work is done, from its first report until it is closed."""
+
+    def __init__(
+        self,
+        server: LanguageServer,
+        title: str,
+        begin: Callable[[Coroutine[Any, Any, None]], None] | None,
+    ) -> None:
+        """`begin` starts what is to go on beside the work; None where the client shows no bars."""
+        self._server = server
+        self._title = title
+        self._begin = begin
+        self._bar: Bar | None = None
+
+    def report(self, message: str, share: float) -> None:
+        if self._bar is None:
+            self._bar = Bar(self._server, self._title)
+            if self._begin is not None:
+                self._begin(self._bar.open())
+        self._bar.report(message, share)
+
+    def close(self, message: str) -> None:
+        if self._bar is not None:
+            self._bar.close(message)
+            self._bar = None

@@ -233,18 +233,22 @@ class Session:
     @property
     def wanted(self) -> Wanted:
         settings = self.settings
-        return Wanted(settings.model, settings.model_keys, settings.seed, settings.server)
+        return Wanted(
+            settings.model, settings.model_keys, settings.seed, settings.server,
+            settings.unload_after,
+        )  # fmt: skip
 
     async def use_model(
         self,
         on_progress: Progress,
         on_choice: Callable[[str], None],
         on_news: Callable[[str], None],
+        on_loaded: Callable[[str | None], None],
     ) -> str | None:
         """Loads the model the settings name; returns what went wrong, in words for the user."""
         self._give_all_up()
         self._trouble = None
-        return await self.resident.replace(self.wanted, on_progress, on_choice, on_news)
+        return await self.resident.replace(self.wanted, on_progress, on_choice, on_news, on_loaded)
 
     def moved_on(self, snapshot: Snapshot) -> None:
         """The document has a new version: what is being worked on for the last one is given up."""

@@ -230,6 +230,37 @@ def test_doctor_says_which_server_there_is(scripted: Served, folder: Path) -> No
     folder.chmod(0o700)
 
 
+def bar_of(window: RawClient) -> list[str]:
+    """The next bar that is shown, to its end: what each of its messages is, and the farewell."""
+    asked = window.expect(lambda it: it.get("method") == "window/workDoneProgress/create")
+    window.send({"jsonrpc": "2.0", "id": asked["id"], "result": None})
+    said: list[str] = []
+    while "end" not in said:
+        value = window.notification("$/progress")["params"]["value"]
+        said.append(value["kind"])
+    return [*said, value["message"]]
+
+
+def test_a_model_that_was_given_back_is_loaded_again_with_a_bar(folder: Path) -> None:
+    with RawClient(server_command()) as window:
+        window.initialize({**PATIENT, "unload_after": 1}, {"window": {"workDoneProgress": True}})
+        assert bar_of(window)[-2:] == ["end", "the model is ready"]
+        window.when_ready()
+        until(lambda: status_of(window)["server"]["state"] == "unloaded", "it is given back")
+        window.open(URI, TEXT)
+        asked = window.inline(URI, *WHERE)
+        first, *_, end, farewell = bar_of(window)
+        assert (first, end, farewell) == ("begin", "end", "the model is ready")
+        assert window.answer(asked)["result"]["items"]
+
+
+def test_a_server_logs_as_much_as_the_window_that_starts_it(folder: Path) -> None:
+    with RawClient(server_command(log_level="info")) as window:
+        begin(window).when_ready()
+        (log,) = folder.glob("*.log")
+        until(lambda: " INFO " in log.read_text(), "more is logged than warnings")
+
+
 # What keeps a server from being used, asked within this process.
 
 

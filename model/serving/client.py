@@ -152,12 +152,14 @@ def connected(
     on_progress: Progress,
     on_choice: Callable[[str], None],
     on_news: Callable[[str], None],
+    on_loaded: Callable[[str | None], None] = lambda _: None,
     still: Callable[[], bool],
 ) -> Loaded:
     """A denoiser that asks the server which the setting names, once that has loaded its model;
     "shared" finds or starts one. It hears the window's `name`. Blocks for as long as it loads, and
-    `still` says whether anyone wants it. What happens to the server later is told to `on_news`,
-    from a thread.
+    `still` says whether anyone wants it. What happens to the server later is told to `on_news`; a
+    load, this one and later ones, to `on_progress` and at its end, with what went wrong, to
+    `on_loaded`; all from threads.
 
     Raises nothing: what goes wrong is in what it returns.
     """
@@ -166,8 +168,17 @@ def connected(
         find, starts = finding(server, wanted, on_choice)
     except ModelError as error:
         return Loaded(None, str(error))
-    watch = Watch(find, asker, name, starts=starts, on_news=on_news)
-    seen = watch.seen
+    is_loading = False
+
+    def changed(seen: Seen) -> None:
+        nonlocal is_loading
+        was_loading, is_loading = is_loading, seen.state == "loading"
+        if is_loading:
+            on_progress(seen.what, seen.share)
+        elif was_loading:
+            on_loaded(seen.failure)
+
+    watch = Watch(find, asker, name, starts=starts, on_news=on_news, on_change=changed)
 
     def settled(seen: Seen) -> bool:
         """One of ours that was lost while it loaded is started again; a named one is waited for."""
@@ -176,9 +187,7 @@ def connected(
     def is_away(seen: Seen) -> bool:
         return seen.state == "lost" and not starts
 
-    for seen in watch.wait(settled, still):
-        if seen.state == "loading":
-            on_progress(seen.what, seen.share)
+    seen = watch.wait(settled, still)
     if seen.ready and seen.choice and starts:
         on_choice(seen.choice)
     if seen.ready or is_away(seen):

@@ -6,6 +6,7 @@ It knows processes and the files of `runtime.py`; what a server says is read els
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import socket
@@ -31,6 +32,7 @@ NEEDED = ("starlette", "uvicorn", "torch")
 PATIENCE = 120.0  # seconds until what ought to listen is given up; it listens before it loads
 HUNG = 15.0  # seconds of silence after which a server that listens is taken for dead
 LOG = 1_000_000  # bytes, beyond which a server's log is begun anew
+LEVELS = ("debug", "info", "warning", "error")
 LOOK = 0.05  # seconds between two looks
 EXIT_AFTER = "INFILL_EXIT_AFTER"  # seconds without a client, in place of the server's default
 
@@ -46,6 +48,7 @@ class Asked:
     name: str
     keys: Mapping[str, Any]
     seed: int
+    unload_after: int = 600  # seconds; of a server that is started, 0 for never
 
 
 def found_or_started(asked: Asked, unwanted: Callable[[], bool]) -> tuple[Reach, int]:
@@ -144,12 +147,16 @@ def started(place: Place, asked: Asked, unwanted: Callable[[], bool]) -> tuple[R
 
 
 def command(asked: Asked) -> list[str]:
-    """By whole paths, since it starts in the root folder. `-P`: no other's packages come first."""
+    """By whole paths, since it starts in the root folder. `-P`: no other's packages come first. It
+    logs as much as this process does."""
+    level = logging.getLevelName(logging.getLogger().getEffectiveLevel()).lower()
     after = os.environ.get(EXIT_AFTER)
     return [
-        sys.executable, "-I" if sys.flags.isolated else "-P", os.fspath(LAUNCHER), "serve",
+        sys.executable, "-I" if sys.flags.isolated else "-P", os.fspath(LAUNCHER),
+        *(("--log-level", level) if level in LEVELS else ()), "serve",
         "--model", absolute(asked.name), "--model-keys", json.dumps(dict(asked.keys)),
-        "--seed", str(asked.seed), *(("--exit-after", after) if after else ()),
+        "--seed", str(asked.seed), "--unload-after", str(max(0, asked.unload_after)),
+        *(("--exit-after", after) if after else ()),
     ]  # fmt: skip
 
 

@@ -76,12 +76,15 @@ class Watch:
         *,
         starts: bool,
         on_news: Callable[[str], None],
+        on_change: Callable[[Seen], None] = lambda _: None,
     ) -> None:
-        """`starts`: `find` starts a server where none runs, so failing is for good."""
+        """`starts`: `find` starts a server where none runs, so failing is for good. What is passed
+        in is called from threads."""
         self._find = find
         self._params = {"asker": asker, "pid": str(os.getpid()), "name": name[:80]}
         self._starts = starts
         self._on_news = on_news
+        self._on_change = on_change
         self._seen = Seen()
         self._changed = threading.Condition()
         self._askers: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
@@ -96,19 +99,12 @@ class Watch:
     def seen(self) -> Seen:
         return self._seen
 
-    def wait(self, done: Callable[[Seen], bool], wanted: Callable[[], bool]) -> Iterator[Seen]:
-        """Each change until it is `done`, the last included; ends early where nobody wants it."""
-        former = None
-        while wanted():
-            with self._changed:
-                if self._seen is former:
-                    self._changed.wait(0.1)
-                seen = self._seen
-            if seen is not former:
-                former = seen
-                yield seen
-            if done(seen):
-                return
+    def wait(self, done: Callable[[Seen], bool], wanted: Callable[[], bool]) -> Seen:
+        """Until what is seen is `done`, or nobody wants it any more."""
+        with self._changed:
+            while wanted() and not done(self._seen):
+                self._changed.wait(0.1)
+            return self._seen
 
     async def asked(self, after: int = 0) -> Seen:
         """A server that can be asked, of a later turn than `after`. Raises `ModelError`."""
@@ -150,6 +146,7 @@ class Watch:
         for loop, event in askers:
             with suppress(RuntimeError):  # its event loop has ended, and the asker with it
                 loop.call_soon_threadsafe(event.set)
+        self._on_change(seen)
 
     def _live(self) -> None:
         former = 0  # the process of the last server

@@ -7,6 +7,7 @@ const OPTIONS = {
   model: 'model',
   modelKeys: 'model_keys',
   server: 'server',
+  unloadAfter: 'unload_after',
   deadlineMs: 'deadline_ms',
   eagerness: 'eagerness',
   minConfidence: 'min_confidence',
