@@ -149,17 +149,53 @@ async def test_a_load_that_raises_is_told():
     await service.close()
 
 
+async def taken(service: Service, *claims: Claim) -> list[asyncio.Future[list[Draft]]]:
+    """Fills that were begun one after the other. Raises what the last was refused with."""
+    fills: list[asyncio.Future[list[Draft]]] = []
+    for claim in claims:
+        visit = service.visit(claim)
+        fills.append(asyncio.ensure_future(all_of(service, claim, visit)))
+        await asyncio.sleep(0)
+    return fills
+
+
 async def test_a_speculative_fill_leaves_places_for_those_who_wait(gate: Gate):
     service = Service(gate, limits=Limits(queue=4))
-    fills = [asyncio.ensure_future(all_of(service, Claim(speculative=True))) for _ in range(2)]
-    await until(lambda: service.queued == 2)
+    fills = await taken(service, *(Claim(asker, speculative=True) for asker in "ab"))
     with pytest.raises(Refused) as refused:
-        service.visit(Claim(speculative=True))
+        service.visit(Claim("c", speculative=True))
     assert refused.value.status == 429
-    fills += [asyncio.ensure_future(all_of(service)) for _ in range(2)]
-    await until(lambda: service.queued == 4)
+    fills += await taken(service, Claim("c"), Claim("d"))
     with pytest.raises(Refused):
-        service.visit(Claim())
+        service.visit(Claim("e"))
+    gate.opened.set()
+    await asyncio.gather(*fills)
+    await service.close()
+
+
+@pytest.mark.parametrize("speculative", [False, True])
+async def test_however_many_fills_one_asker_wants_those_of_others_are_taken(
+    gate: Gate, speculative: bool
+):
+    service = Service(gate, limits=Limits(queue=64))
+    fills: list[asyncio.Future[list[Draft]]] = []
+    held: list[int] = []
+    for greedy in ("one", "two", "three", ""):  # nobody's name is one asker's, too
+        refused = None
+        while refused is None:
+            try:
+                fills += await taken(service, Claim(greedy, speculative=speculative))
+            except Refused as error:
+                refused = error
+        assert (refused.status, refused.retry) == (429, 1)
+        assert "fills of yours are in work" in str(refused)
+        held.append(sum(visit.claim.asker == greedy for visit in service.in_hand))
+        fills += await taken(service, Claim(f"beside {greedy}"))
+    assert held == ([16, 8, 3, 1] if speculative else [32, 16, 7, 3])
+    for fill in fills[:30]:  # what has ended is free again
+        fill.cancel()
+    await asyncio.wait(fills[:30])
+    fills[:30] = await taken(service, Claim("two"))
     gate.opened.set()
     await asyncio.gather(*fills)
     await service.close()

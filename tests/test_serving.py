@@ -88,12 +88,16 @@ def test_a_client_that_leaves_is_out_of_the_queue_at_once(endless: Served):
 
 
 def test_more_fills_than_the_queue_holds_are_told_to_come_again(endless: Served):
-    with endless.asking() as one, endless.asking() as two:
-        next(one), next(two)
-        answer = endless.post("/v1/fill", WHOLE)
+    with endless.asking() as one:
+        next(one)
+        greedy = endless.post("/v1/fill", WHOLE)
+        with endless.asking(asked(asker="other")) as two:
+            next(two)
+            full = endless.post("/v1/fill", asked(asker="third"))
+    for answer, why in ((greedy, "1 fills of yours are in work"), (full, "2 fills are in work")):
         assert answer.status_code == 429
         assert int(answer.headers["Retry-After"]) >= 1
-        assert "2 fills" in answer.json()["error"]["message"]
+        assert why in answer.json()["error"]["message"]
     until(lambda: endless.state["running"] == 0, "the fills' end")
     with endless.asking() as again:
         assert "draft" in next(again)

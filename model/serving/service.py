@@ -40,7 +40,7 @@ class Limits:
 
     body: int = MAX_BODY
     holes: int = MAX_HOLES
-    queue: int = 64  # fills at once, in work or waiting
+    queue: int = 64  # fills at once, in work or waiting; one asker alone may have half of them
     memory: int | None = None
 
 
@@ -148,22 +148,38 @@ class Service:
         """Raises `Refused` where there is no model."""
         return self.weights.card or (await self.weights.denoiser()).card
 
-    def check_room(self, *, speculative: bool = False) -> None:
-        """Raises `Refused` where a fill could not be taken now. For what nobody waits for, half of
-        the places are enough."""
+    def check_room(self) -> None:
+        """Raises `Refused` where no fill of anybody's could be taken now."""
         if self.ending:
             raise Refused(503, "this server is ending: ask again, another one will answer", retry=1)
         if self.over:
             most = self.limits.memory
             told = f"this server holds more memory than its ceiling of {gb(most or 0)}"
             raise Refused(503, told, retry=2)
-        inside = len(self.in_hand)
-        if inside >= (max(self.limits.queue // 2, 1) if speculative else self.limits.queue):
+        if (inside := len(self.in_hand)) >= self.limits.queue:
             raise Refused(429, f"{inside} fills are in work or waiting: no more are taken", retry=1)
+
+    def check_share(self, claim: Claim) -> None:
+        """Raises `Refused` where this asker has to leave the places that there are to others.
+
+        Each may hold as many as are free: one alone half of them, two a third each, so that however
+        many one asks for, there is room for who comes next. For what nobody waits for, half of the
+        places are enough.
+        """
+        most = max(self.limits.queue // 2, 1) if claim.speculative else self.limits.queue
+        in_hand = self.in_hand
+        mine = sum(visit.claim.asker == claim.asker for visit in in_hand)
+        if mine >= (free := most - len(in_hand)):
+            raise Refused(
+                429, f"{mine} fills of yours are in work or waiting, and the {max(free, 0)} places "
+                "that are free are kept for others: ask again once one of yours has ended",
+                retry=1,
+            )  # fmt: skip
 
     def visit(self, claim: Claim) -> Visit:
         """A fill's place, given free by `drafts`. Raises `Refused`."""
-        self.check_room(speculative=claim.speculative)
+        self.check_room()
+        self.check_share(claim)
         visit = Visit(claim)
         self.visits[visit] = None
         self._supersede(visit, begun=False)
