@@ -246,12 +246,17 @@ def test_a_model_that_was_given_back_is_loaded_again_with_a_bar(folder: Path) ->
         window.initialize({**PATIENT, "unload_after": 1}, {"window": {"workDoneProgress": True}})
         assert bar_of(window)[-2:] == ["end", "the model is ready"]
         window.when_ready()
-        until(lambda: status_of(window)["server"]["state"] == "unloaded", "it is given back")
-        window.open(URI, TEXT)
-        asked = window.inline(URI, *WHERE)
+        assert fill_in(window)
+        (server,) = servers(folder)
+        held = server.memory_info().rss
+        until(lambda: status_of(window)["server"]["state"] == "unloaded", "it is to be given back")
+        until(lambda: server.memory_info().rss < 0.85 * held, "it is given back")
+        window.open(URI + "x", TEXT)
+        asked = window.inline(URI + "x", *WHERE)
         first, *_, end, farewell = bar_of(window)
         assert (first, end, farewell) == ("begin", "end", "the model is ready")
         assert window.answer(asked)["result"]["items"]
+        assert server.memory_info().rss < 1.06 * held, "nothing is held twice"
 
 
 def test_a_server_logs_as_much_as_the_window_that_starts_it(folder: Path) -> None:
