@@ -201,6 +201,17 @@ async def test_however_many_fills_one_asker_wants_those_of_others_are_taken(
     await service.close()
 
 
+async def test_who_has_no_share_left_may_still_ask_anew_in_the_same_document(gate: Gate):
+    service = Service(gate, limits=Limits(queue=2))
+    (older,) = await taken(service, Claim("me", "document"))
+    with pytest.raises(Refused):
+        service.visit(Claim("me", "another document"))
+    (newer,) = await taken(service, Claim("me", "document"))
+    gate.opened.set()
+    assert (await older, (await newer)[-1].final) == ([], True)
+    await service.close()
+
+
 async def test_no_hole_may_grow_further_than_the_models_own():
     scripted = Scripted("abc")
     service = Service(lambda tell: Loaded(scripted))

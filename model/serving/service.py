@@ -164,10 +164,10 @@ class Service:
 
         Each may hold as many as are free: one alone half of them, two a third each, so that however
         many one asks for, there is room for who comes next. For what nobody waits for, half of the
-        places are enough.
+        places are enough. One that it ends does not count.
         """
         most = max(self.limits.queue // 2, 1) if claim.speculative else self.limits.queue
-        in_hand = self.in_hand
+        in_hand = [visit for visit in self.in_hand if not ends(claim, visit.claim)]
         mine = sum(visit.claim.asker == claim.asker for visit in in_hand)
         if mine >= (free := most - len(in_hand)):
             raise Refused(
