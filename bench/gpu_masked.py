@@ -29,13 +29,13 @@ from record import append, table
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from model import Canvas, Hole, ModelError
-from model.board import Board, Specials, Start
-from model.graphs import Desk
-from model.network import Network, Shape
-from model.past import Past
-from model.policy import Policy
-from model.quantise import KINDS, check_kind, quantised, weight_bytes
-from model.refine import step
+from model.masked.board import Board, Specials, Start
+from model.masked.graphs import Desk
+from model.masked.network import Network, Shape
+from model.masked.past import Past
+from model.masked.policy import Policy
+from model.masked.refine import step
+from model.published.quantise import KINDS, check_kind, quantised, weight_bytes
 
 DREAMON = Shape(
     vocab=152_064, dim=3584, layers=28, heads=28, kv_heads=4, ff=18_944, rope_theta=1e6,

@@ -6,9 +6,9 @@
 The model may then neither expand nor delete: a hole keeps the length that was chosen for it. Beside
 the methods stand sixteen masks whatever is missing, as many as are, and the model as it ships. With
 `--corpus` CAL's curve is also fitted to the model, on 100 holes of that corpus; a probe is asked
-where `python -m model.probe` has left one in the folder; with `--counts` the model's counts vote,
-as they do when it ships. Adds a table to bench/RESULTS.md and draws bench/out/lengths-SUITE.png;
-with `--dry` the table is only printed.
+where `python -m model.lengths.probe` has left one in the folder; with `--counts` the model's counts
+vote, as they do when it ships. Adds a table to bench/RESULTS.md and draws
+bench/out/lengths-SUITE.png; with `--dry` the table is only printed.
 
 "First choice" is the length that came first, decoded alone; after it three lengths were decoded
 together and weighed. LR-DLLM as published goes on from its first choice, writes from the left and
@@ -43,24 +43,24 @@ sys.path.insert(0, str(ROOT))
 from infill.measure.evaluate import similarity_of
 from infill.measure.suite import Task, tasks_in
 from model import Canvas, Hole
-from model.board import Board, Specials, Vocabulary
-from model.calibrate import curve_for, demos_from
-from model.engine import Engine
 from model.evidence.weighing import Evidence
 from model.folder import card_of, load_folder
-from model.length import (
+from model.lengths.calibrate import curve_for, demos_from
+from model.lengths.grid import (
     Curve,
     Grid,
     calibrated,
     powered,
     regressed,
 )
+from model.lengths.probe import Probing, probe_in
+from model.lengths.trial import Choosing, begun, tried
 from model.load import folder_of
-from model.policy import Policy
-from model.probe import Probing, probe_in
-from model.refine import hole_logits
+from model.masked.board import Board, Specials, Vocabulary
+from model.masked.engine import Engine
+from model.masked.policy import Policy
+from model.masked.refine import hole_logits
 from model.training.cores import spread
-from model.trial import Choosing, begun, tried
 
 LIMIT = 48
 DEMOS = 100

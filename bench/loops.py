@@ -37,14 +37,14 @@ sys.path.insert(0, str(ROOT))
 from infill.measure.benchmark import spots
 from infill.measure.suite import tasks_in
 from model import Canvas, Hole
-from model.board import Board
-from model.engine import Engine
 from model.evidence.weighing import Evidence
 from model.folder import load_folder
 from model.load import folder_of
-from model.network import picked
-from model.policy import Policy
-from model.refine import refine
+from model.masked.board import Board
+from model.masked.engine import Engine
+from model.masked.network import picked
+from model.masked.policy import Policy
+from model.masked.refine import refine
 
 # The first is what the others are held against; KLASS's pairs but the last are the published ones.
 RULES: dict[str, dict[str, Policy]] = {

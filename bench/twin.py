@@ -29,11 +29,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from infill.measure.suite import Task, tasks_in
 from model import Canvas, Hole
-from model.board import Board, Start, fixed_tokens
 from model.folder import load_folder
 from model.load import folder_of
-from model.network import Network, Shape
-from model.refine import refine
+from model.masked.board import Board, Start, fixed_tokens
+from model.masked.network import Network, Shape
+from model.masked.refine import refine
 from model.tokens import Tokens
 from model.training.report import read_model
 from model.training.twin import written

@@ -14,7 +14,7 @@ class Settings:
 
     # Or "auto", a folder with weights, an id of `infill-lsp models list`, "endpoint".
     model: str = "bundled"
-    # What the catalog does not know of that model, or knows otherwise: see `model.catalog.Row`.
+    # What the catalog does not know of that model, or knows otherwise: see `catalog.Row`.
     model_keys: Mapping[str, Any] = field(default_factory=dict[str, Any])
     # Where the model is: "shared", in one server for all windows, which is started where none runs;
     # "inside" this process; or a server's address, "unix:PATH" or "https://HOST:PORT".

@@ -32,7 +32,7 @@ from lsp.helps import (
     Help,
 )
 from model import ModelError
-from model.keys import with_keys
+from model.published.keys import with_keys
 
 FAILED = 1  # the work was done, and what came of it is not what was wanted
 MISUSED = 2  # what argparse ends with, too: nothing was done, since what was asked made no sense

@@ -162,7 +162,8 @@ catalog says of a network, which they may overrule, the keys choose
   length     how a hole gets its length: grow (where the network can), choose (by what lies beside
              the weights, else CAL), calibrated (CAL), regressed (LR-DLLM's first stage: before the
              first token), adjusted (both its stages: written from the left, the length looked at
-             again before each token), power, probe (python -m model.probe trains one), fixed
+             again before each token), power, probe (python -m model.lengths.probe trains one),
+             fixed
   masks      how many a hole starts with; limit: how many tokens it may grow to; budget: how often
   decoding   ours, or published: the authors' rule and sampling, no counts
   sampling   that rule and sampling: temperature, top_p, order, rule (one, even, p2), steps, block

@@ -18,12 +18,13 @@ from rich.text import Text
 from infill.source import InputError
 from infill.verbs.terminal import console, print_json
 from lsp.pull import NAME, needs_hub
-from model import auto, folder, hub
-from model.catalog import DECODINGS, LENGTHS, MODES, Row, known, likely, row_from, row_of
-from model.hub import gb
+from model import auto, folder
 from model.load import BUNDLED
 from model.machine import Machine, machine
-from model.memory import Plan, plan_for
+from model.published import hub
+from model.published.catalog import DECODINGS, LENGTHS, MODES, Row, known, likely, row_from, row_of
+from model.published.hub import gb
+from model.published.memory import Plan, plan_for
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,10 @@ from rich.text import Text
 
 from infill.source import InputError
 from infill.verbs.terminal import console
-from model import ModelError, hub
-from model.catalog import Row, likely, row_of
-from model.hub import gb
+from model import ModelError
+from model.published import hub
+from model.published.catalog import Row, likely, row_of
+from model.published.hub import gb
 
 NAME = "bundled"
 PATIENCE_S = 3  # after ctrl-c the lines to the hub get so long to end by themselves

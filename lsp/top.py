@@ -23,7 +23,7 @@ from infill.reason import Reason
 from infill.statistics import COUNTED, Row, path, rows
 from infill.verbs.terminal import console as beside
 from infill.verbs.terminal import print_json
-from model.hub import gb
+from model.published.hub import gb
 from model.serving.look import Look, looked
 
 EVERY = 1.0  # seconds

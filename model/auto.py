@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from model import hub
-from model.catalog import Row, known
-from model.hub import gb
 from model.machine import Machine, machine
-from model.memory import Plan, plan_for
+from model.published import hub
+from model.published.catalog import Row, known
+from model.published.hub import gb
+from model.published.memory import Plan, plan_for
 
 AUTO = "auto"
 BUNDLED = "bundled"

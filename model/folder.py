@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 from model.canvas import Card, ModelError, lacking
 
 if TYPE_CHECKING:
-    from model.board import Board
-    from model.engine import Engine
     from model.evidence.proposals import Proposer
     from model.evidence.weighing import Evidence
+    from model.masked.board import Board
+    from model.masked.engine import Engine
     from model.tokens import Tokens
 
 BUNDLED = Path(__file__).parent / "bundled"
@@ -80,10 +80,10 @@ def load_folder(folder: Path, *, seed: int = 0, device: str | None = None) -> En
         from safetensors import SafetensorError
         from safetensors.torch import load
 
-        from model.board import Start
-        from model.engine import Engine
-        from model.network import Network, Shape
-        from model.policy import Policy
+        from model.masked.board import Start
+        from model.masked.engine import Engine
+        from model.masked.network import Network, Shape
+        from model.masked.policy import Policy
         from model.threads import one_thread
         from model.tokens import Tokens
     except ImportError as error:

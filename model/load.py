@@ -12,15 +12,16 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model import auto, folder, hub, stock
-from model.architecture import is_published
+from model import auto, folder
 from model.canvas import Card, Denoiser, ModelError, lacking
-from model.catalog import Row, likely, row_of
+from model.published import hub, stock
+from model.published.architecture import is_published
+from model.published.catalog import Row, likely, row_of
 from model.scripted import Scripted
 
 if TYPE_CHECKING:
-    from model.engine import Engine
     from model.gemma.engine import Engine as CanvasEngine
+    from model.masked.engine import Engine
 
 Progress = Callable[[str, float], None]  # what is being done, the share of it done (0 to 1)
 

@@ -2,7 +2,7 @@
 
 Knows nothing of networks. In our own a line end and the indentation after it are one token wherever
 they are frequent, so a network can choose the layout of a line in one place.
-`model/vocabularies.py` reads published ones.
+`model/published/vocabularies.py` reads published ones.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from model.board import Specials
+from model.masked.board import Specials
 
 PAD, BOS, EOS, MASK, EXPAND, DELETE = range(6)
 SPECIALS = ("[pad]", "[bos]", "[eos]", "[mask]", "[expand]", "[delete]")

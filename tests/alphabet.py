@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from model.board import Specials
-from model.network import Network, Shape, picked
+from model.masked.board import Specials
+from model.masked.network import Network, Shape, picked
 from tests.boards import VOCABULARY, Letters
 
 FIRST, LAST, MASK = 6, 31, 3

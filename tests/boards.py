@@ -8,9 +8,9 @@ import torch
 from hypothesis import strategies as st
 
 from model import Canvas, Hole
-from model.board import Specials
-from model.network import Network, Shape
-from model.policy import Policy
+from model.masked.board import Specials
+from model.masked.network import Network, Shape
+from model.masked.policy import Policy
 
 torch.set_num_threads(1)  # threads wait for each other longer than such networks compute
 

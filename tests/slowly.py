@@ -1,6 +1,7 @@
 """The refinement step as one would write it down: one board, one mask, one number at a time.
 
-What `model/refine.py` does for whole batches without a look at a value has to come out the same.
+What `model/masked/refine.py` does for whole batches without a look at a value has to come out the
+same.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from dataclasses import dataclass, field
 
 import torch
 
-from model.board import Board, Cell
-from model.network import Network
-from model.policy import Policy
+from model.masked.board import Board, Cell
+from model.masked.network import Network
+from model.masked.policy import Policy
 
 
 @dataclass

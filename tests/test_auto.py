@@ -13,9 +13,9 @@ from lsp.command import run
 from lsp.loading import Resident, Wanted
 from model import ModelError
 from model.auto import PUBLISHED, chosen, resolved
-from model.catalog import Row, known, row_of
 from model.load import card_of, load
 from model.machine import Machine
+from model.published.catalog import Row, known, row_of
 
 DREAMON, CODER, DIFFU, SMALL = (
     "Dream-org/DreamOn-v0-7B",
@@ -190,7 +190,7 @@ def test_a_network_that_fails_while_it_warms_up_leaves_no_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("torch")
-    from model.engine import Engine
+    from model.masked.engine import Engine
 
     def fails(engine: Engine, on_share: object = None) -> None:
         made.append(engine)

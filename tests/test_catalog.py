@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from model import ModelError
-from model.catalog import KINDS, LENGTHS, Row, known, row_from, row_of
+from model.published.catalog import KINDS, LENGTHS, Row, known, row_from, row_of
 
 # vocabulary, width, layers, query heads, key/value heads, head width, gated width, head stored
 QWEN2_7B = (152064, 3584, 28, 28, 4, 128, 18944, True)

@@ -25,7 +25,7 @@ from tests.programs import programs
 ROOT = Path(__file__).resolve().parent.parent
 FILES = {
     "dev": ("infill/fill.py", "infill/judge/tidy.py"),
-    "test": ("model/refine.py", "model/board.py"),
+    "test": ("model/masked/refine.py", "model/masked/board.py"),
 }
 TRAINED = "infill/document.py", "infill/code/brackets.py"
 

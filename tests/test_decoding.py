@@ -16,12 +16,12 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("transformers", reason="transformers is not installed")
 
 from model import Canvas, Hole  # noqa: E402
-from model.board import Board  # noqa: E402
-from model.catalog import Row  # noqa: E402
-from model.engine import Engine  # noqa: E402
-from model.policy import Policy  # noqa: E402
-from model.refine import refine  # noqa: E402
-from model.stock import load_stock, policy_of, row_for, start_of  # noqa: E402
+from model.masked.board import Board  # noqa: E402
+from model.masked.engine import Engine  # noqa: E402
+from model.masked.policy import Policy  # noqa: E402
+from model.masked.refine import refine  # noqa: E402
+from model.published.catalog import Row  # noqa: E402
+from model.published.stock import load_stock, policy_of, row_for, start_of  # noqa: E402
 from tests import loops  # noqa: E402
 from tests.published import (  # noqa: E402
     KINDS,

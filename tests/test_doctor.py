@@ -11,7 +11,7 @@ from infill.reason import Reason
 from infill.settings import Settings
 from infill.verbs import doctor
 from lsp.command import run
-from model.catalog import known
+from model.published.catalog import known
 
 SCRIPTED = Settings(model="scripted:height")
 

@@ -17,14 +17,14 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from model import Canvas, Card, Claim, Draft, Hole, ModelError  # noqa: E402
 from model.asking import Warming, ran_out  # noqa: E402
-from model.board import Board, Start  # noqa: E402
-from model.engine import Engine, OnBoard  # noqa: E402
-from model.graphs import Desk  # noqa: E402
-from model.length import GRID, Curve, Grid, calibrated  # noqa: E402
-from model.network import Network  # noqa: E402
-from model.policy import Policy  # noqa: E402
-from model.refine import refine  # noqa: E402
-from model.trial import Choosing  # noqa: E402
+from model.lengths.grid import GRID, Curve, Grid, calibrated  # noqa: E402
+from model.lengths.trial import Choosing  # noqa: E402
+from model.masked.board import Board, Start  # noqa: E402
+from model.masked.engine import Engine, OnBoard  # noqa: E402
+from model.masked.graphs import Desk  # noqa: E402
+from model.masked.network import Network  # noqa: E402
+from model.masked.policy import Policy  # noqa: E402
+from model.masked.refine import refine  # noqa: E402
 from model.turns import Traffic  # noqa: E402
 from tests.alphabet import Alphabet, Fixed  # noqa: E402
 from tests.boards import Letters, random_network  # noqa: E402

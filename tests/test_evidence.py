@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model import Canvas, Hole
-from model.board import Board, Start
 from model.evidence.weighing import Blend, Evidence, sides_of
-from model.network import Network
-from model.refine import Policy, hole_logits, refine
+from model.masked.board import Board, Start
+from model.masked.network import Network
+from model.masked.refine import Policy, hole_logits, refine
 from tests.boards import random_network
 from tests.counted import proposer, tokens
 
@@ -119,7 +119,7 @@ def test_the_counted_sides_reach_beyond_what_is_laid_out() -> None:
 
 
 def test_a_board_with_evidence_fares_the_same_in_a_batch_as_alone() -> None:
-    from model.refine import step
+    from model.masked.refine import step
 
     gather = partial(Evidence.of, proposer=proposer(), blend=Blend())
     other = replace(CANVAS, texts=("\n", "\n"))

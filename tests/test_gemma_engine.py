@@ -23,7 +23,7 @@ from model.gemma import engine as engine_of_gemma
 from model.gemma.decode import Decoding, Row
 from model.gemma.engine import Engine, few
 from model.gemma.load import load_gemma
-from model.stock import row_for
+from model.published.stock import row_for
 from tests.gemma_folder import SPECIALS, write_gemma
 from tests.gemma_trained import AFTER, ANSWER, BEFORE, LINE, trained_folder
 

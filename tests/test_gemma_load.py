@@ -23,15 +23,15 @@ from safetensors.torch import load_file, save_file
 from transformers.models.diffusion_gemma import DiffusionGemmaForBlockDiffusion
 
 from model import ModelError
-from model.architecture import config_of
-from model.catalog import known, row_from
 from model.gemma.experts import NarrowExperts
 from model.gemma.load import checked, fill, load_gemma
 from model.gemma.plan import plan_for, prompt_room
 from model.gemma.shape import shape_from
 from model.load import load
-from model.memory import check
-from model.stock import row_for
+from model.published.architecture import config_of
+from model.published.catalog import known, row_from
+from model.published.memory import check
+from model.published.stock import row_for
 from tests.gemma_folder import VOCABULARY, gemma_model, write_gemma
 
 GB = 1_000_000_000

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("transformers.models.diffusion_gemma", reason="transformers is too old")
 
-from model.catalog import known
+from model.published.catalog import known
 from tests.gemma_folder import write_gemma
 from tests.gemma_trained import AFTER, ANSWER, BEFORE, trained_folder
 from tests.nvim import Neovim

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from model import Canvas, Draft, Hole  # noqa: E402
-from model.board import Board, Start  # noqa: E402
-from model.graphs import FEWEST_MASKS, STEP, Desk, falling, power_of_two  # noqa: E402
-from model.network import Network  # noqa: E402
-from model.past import Past  # noqa: E402
-from model.policy import Policy  # noqa: E402
-from model.refine import refine, step  # noqa: E402
+from model.masked.board import Board, Start  # noqa: E402
+from model.masked.graphs import FEWEST_MASKS, STEP, Desk, falling, power_of_two  # noqa: E402
+from model.masked.network import Network  # noqa: E402
+from model.masked.past import Past  # noqa: E402
+from model.masked.policy import Policy  # noqa: E402
+from model.masked.refine import refine, step  # noqa: E402
 from tests.boards import Letters, canvases, planning, policies, random_network  # noqa: E402
 from tests.slowly import Memory, slow_step  # noqa: E402
 

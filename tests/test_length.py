@@ -14,13 +14,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from model import Canvas, Hole, ModelError  # noqa: E402
-from model.board import Board, Start  # noqa: E402
-from model.calibrate import Seen, fitted_curve, fitted_trust, seen_by  # noqa: E402
-from model.choosing import choosing_from  # noqa: E402
-from model.commit import probabilities_of  # noqa: E402
 from model.evidence.proposals import Proposal  # noqa: E402
 from model.evidence.weighing import Blend, Candidates, Evidence  # noqa: E402
-from model.length import (  # noqa: E402
+from model.lengths.calibrate import Seen, fitted_curve, fitted_trust, seen_by  # noqa: E402
+from model.lengths.choosing import choosing_from  # noqa: E402
+from model.lengths.grid import (  # noqa: E402
     GRID,
     Curve,
     Grid,
@@ -33,9 +31,11 @@ from model.length import (  # noqa: E402
     regressed,
     regression,
 )
-from model.policy import Policy  # noqa: E402
-from model.refine import hole_logits, step  # noqa: E402
-from model.trial import Choosing, Trust, begun, scores_of, tried  # noqa: E402
+from model.lengths.trial import Choosing, Trust, begun, scores_of, tried  # noqa: E402
+from model.masked.board import Board, Start  # noqa: E402
+from model.masked.commit import probabilities_of  # noqa: E402
+from model.masked.policy import Policy  # noqa: E402
+from model.masked.refine import hole_logits, step  # noqa: E402
 from tests.alphabet import Alphabet, Fixed  # noqa: E402
 from tests.boards import random_network  # noqa: E402
 

@@ -15,13 +15,14 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("transformers", reason="transformers is not installed")
 
 from lsp.command import run  # noqa: E402
-from model import Canvas, Draft, Hole, ModelError, calibrate, probe  # noqa: E402
-from model.engine import Engine  # noqa: E402
-from model.length import Chooser, Curve, Glance, Grid, Rule  # noqa: E402
+from model import Canvas, Draft, Hole, ModelError  # noqa: E402
+from model.lengths import calibrate, probe  # noqa: E402
+from model.lengths.grid import Chooser, Curve, Glance, Grid, Rule  # noqa: E402
+from model.lengths.probe import Probing  # noqa: E402
+from model.lengths.trial import Trust  # noqa: E402
 from model.load import card_of, load  # noqa: E402
-from model.probe import Probing  # noqa: E402
+from model.masked.engine import Engine  # noqa: E402
 from model.training.corpus import Source  # noqa: E402
-from model.trial import Trust  # noqa: E402
 from tests.published import KINDS, published_network, write_checkpoint  # noqa: E402
 
 KIND = KINDS["a2d-qwen2"]

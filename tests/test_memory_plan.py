@@ -12,10 +12,10 @@ pytest.importorskip("torch")
 import torch
 
 from model import ModelError
-from model.catalog import known, row_of
 from model.machine import free_host, machine, room_in_group
-from model.memory import check, parameters_of, plan_for
-from model.network import Network, Shape
+from model.masked.network import Network, Shape
+from model.published.catalog import known, row_of
+from model.published.memory import check, parameters_of, plan_for
 
 DREAM = Shape(
     vocab=152064, dim=3584, layers=28, heads=28, kv_heads=4, ff=18944, qkv_bias=True, tied=False

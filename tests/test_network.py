@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")
 
-from model.network import Network, Shape, attended, spelled_out  # noqa: E402
+from model.masked.network import Network, Shape, attended, spelled_out  # noqa: E402
 
 torch.set_num_threads(1)
 

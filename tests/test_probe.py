@@ -13,9 +13,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 from safetensors.torch import save_file  # noqa: E402
 
 from model import Canvas, Hole, ModelError  # noqa: E402
-from model.board import Board, Start  # noqa: E402
-from model.network import Network  # noqa: E402
-from model.probe import (  # noqa: E402
+from model.lengths.probe import (  # noqa: E402
     FILE,
     Probe,
     Probing,
@@ -26,6 +24,8 @@ from model.probe import (  # noqa: E402
     samples_from,
     states_of,
 )
+from model.masked.board import Board, Start  # noqa: E402
+from model.masked.network import Network  # noqa: E402
 from tests.alphabet import Fixed  # noqa: E402
 from tests.boards import random_network  # noqa: E402
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from model.quantise import ABLE, Float8Linear, Int8Linear, quantised, weight_bytes  # noqa: E402
+from model.published.quantise import ABLE, Float8Linear, Int8Linear, quantised, weight_bytes  # noqa: E402
 from tests.boards import random_network  # noqa: E402
 
 

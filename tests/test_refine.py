@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from model import Canvas, Hole  # noqa: E402
-from model.board import Board, Cell, Start  # noqa: E402
-from model.policy import Policy  # noqa: E402
-from model.refine import refine, step  # noqa: E402
+from model.masked.board import Board, Cell, Start  # noqa: E402
+from model.masked.policy import Policy  # noqa: E402
+from model.masked.refine import refine, step  # noqa: E402
 from tests.boards import SPECIALS, Letters, canvases, planning, policies, random_network  # noqa: E402
 
 NETWORKS = [random_network(seed) for seed in range(4)]

@@ -14,9 +14,9 @@ from infill.deeds.rewrite import FREELY, GENTLY, MODERATELY, Rewritten, blocks_o
 from infill.document import Document
 from infill.edit import applied
 from infill.settings import Settings
-from model.board import Board, Start
 from model.canvas import Canvas, Hole
 from model.load import load
+from model.masked.board import Board, Start
 from model.scripted import Scripted
 from tests.boards import Letters
 

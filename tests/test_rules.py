@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from model.commit import NOTES, Asked, decided  # noqa: E402
-from model.policy import Policy  # noqa: E402
-from model.rules import (  # noqa: E402
+from model.masked.commit import NOTES, Asked, decided  # noqa: E402
+from model.masked.policy import Policy  # noqa: E402
+from model.masked.rules import (  # noqa: E402
     by_entropy,
     by_factor,
     by_rank,

@@ -15,11 +15,11 @@ pytest.importorskip("transformers", reason="transformers is not installed")
 
 from lsp.command import run  # noqa: E402
 from model import ModelError  # noqa: E402
-from model.catalog import row_of  # noqa: E402
-from model.engine import Engine  # noqa: E402
 from model.load import card_of, load, place_of  # noqa: E402
-from model.stock import load_stock, row_for  # noqa: E402
-from model.weights import peak_host_bytes  # noqa: E402
+from model.masked.engine import Engine  # noqa: E402
+from model.published.catalog import row_of  # noqa: E402
+from model.published.stock import load_stock, row_for  # noqa: E402
+from model.published.weights import peak_host_bytes  # noqa: E402
 from tests import published  # noqa: E402
 from tests.published import KINDS, Kind, into_cache, published_network, write_checkpoint  # noqa: E402
 

@@ -14,8 +14,8 @@ pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
 from lsp.command import run  # noqa: E402
 from model import Canvas, Hole, ModelError  # noqa: E402
-from model.engine import Engine  # noqa: E402
 from model.load import card_of, load  # noqa: E402
+from model.masked.engine import Engine  # noqa: E402
 from model.training.command import main  # noqa: E402
 from tests.published import KINDS, published_network, write_checkpoint  # noqa: E402
 from tests.test_train import corpus_with_held_out  # noqa: E402

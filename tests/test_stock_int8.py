@@ -12,13 +12,13 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("transformers", reason="transformers is not installed")
 
 from model import ModelError  # noqa: E402
-from model.catalog import row_of  # noqa: E402
-from model.engine import Engine  # noqa: E402
 from model.load import load  # noqa: E402
-from model.memory import check, matrices_of, plan_for  # noqa: E402
-from model.network import Network, Shape  # noqa: E402
-from model.quantise import quantised, weight_bytes  # noqa: E402
-from model.stock import load_stock, row_for  # noqa: E402
+from model.masked.engine import Engine  # noqa: E402
+from model.masked.network import Network, Shape  # noqa: E402
+from model.published.catalog import row_of  # noqa: E402
+from model.published.memory import check, matrices_of, plan_for  # noqa: E402
+from model.published.quantise import quantised, weight_bytes  # noqa: E402
+from model.published.stock import load_stock, row_for  # noqa: E402
 from tests.published import KINDS, published_network, write_checkpoint  # noqa: E402
 from tests.test_memory_plan import DREAM, GB  # noqa: E402
 

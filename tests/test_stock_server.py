@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("transformers", reason="transformers is not installed")
 
 from lsp.command import run  # noqa: E402
-from model.catalog import row_of  # noqa: E402
+from model.published.catalog import row_of  # noqa: E402
 from tests.published import KINDS, into_cache, published_network, write_checkpoint  # noqa: E402
 from tests.raw_client import RawClient, server_command  # noqa: E402
 from tests.spoilt import only_pickles, spoilt, truncated, with_config  # noqa: E402

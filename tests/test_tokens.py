@@ -58,8 +58,8 @@ def test_a_saved_vocabulary_is_the_same_again(tmp_path: Path):
 def written(folder: Path, name: str) -> Tokens:
     """The vocabulary of a published checkpoint, read from files as its authors write them."""
     pytest.importorskip("transformers", reason="transformers is not installed")
-    from model.catalog import row_of
-    from model.vocabularies import tokens_from
+    from model.published.catalog import row_of
+    from model.published.vocabularies import tokens_from
     from tests.published import KINDS, write_tokenizer
 
     kind = KINDS[name]
@@ -122,7 +122,7 @@ def test_tokens_that_end_a_line_are_known(name: str, tmp_path: Path) -> None:
 
 def test_a_vocabulary_of_another_kind_is_refused(tmp_path: Path) -> None:
     from model import ModelError
-    from model.vocabularies import files_of
+    from model.published.vocabularies import files_of
 
     (tmp_path / "tokenizer.json").write_text('{"model": {"type": "WordPiece", "vocab": {}}}')
     with pytest.raises(ModelError, match=r"no byte-level BPE \(model 'WordPiece'\)"):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from model.network import Network, Shape  # noqa: E402
+from model.masked.network import Network, Shape  # noqa: E402
 from model.tokens import train_tokens  # noqa: E402
 from model.training.twin import END, MIDDLE, PREFIX, SUFFIX, Reading, following, written  # noqa: E402
 

@@ -29,8 +29,9 @@ from infill.memory import Memory
 from infill.privacy import refusal
 from infill.settings import Settings
 from infill.verbs.terminal import console, loaded, print_json
-from model import ModelError, auto, hub
+from model import ModelError, auto
 from model.load import ELSEWHERE, card_of, folder_of
+from model.published import hub
 from model.serving.reach import Absent, Hung, checked, reach_from
 from model.serving.runtime import absolute, place_for
 from model.serving.supervise import adopted

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model.board import Board
 from model.canvas import Canvas, Rival
 from model.evidence.proposals import Proposal, Proposer
+from model.masked.board import Board
 
 Place = tuple[int, int, int]  # position in the row, hole, index in the hole
 MOST_RIVALS = 12

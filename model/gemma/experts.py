@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.canvas import ModelError
-from model.quantise import FLOAT8, LARGEST, scaled
+from model.published.quantise import FLOAT8, LARGEST, scaled
 
 KINDS = ("int4", "float8")
 # Divides 1408 and 352, the halves of the published widths; half a bit a weight for scales.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from model.memory import OVERHEAD
+from model.published.memory import OVERHEAD
 
 # The text part of the published config.json; defaults of transformers' class are another network.
 PUBLISHED: dict[str, Any] = {

@@ -26,10 +26,7 @@ from transformers.models.diffusion_gemma import (
     DiffusionGemmaForBlockDiffusion,
 )
 
-from model import memory, weights
-from model.architecture import config_of
 from model.canvas import ModelError
-from model.catalog import Row
 from model.gemma import experts
 from model.gemma.engine import Engine
 from model.gemma.layout import Room
@@ -40,9 +37,12 @@ from model.gemma.sampler import Policy
 from model.gemma.shape import Shape, shape_from
 from model.gemma.vocabulary import vocabulary_from
 from model.precision import has_bfloat16
-from model.stock import card_of
+from model.published import memory, weights
+from model.published.architecture import config_of
+from model.published.catalog import Row
+from model.published.stock import card_of
+from model.published.weights import Stored
 from model.threads import one_thread
-from model.weights import Stored
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from model.gemma.history import Layer
-from model.graphs import power_of_two
+from model.masked.graphs import power_of_two
 
 SHORTEST_PREFIX, SHORTEST_CANVAS, FEWEST_ASKED = 256, 32, 16
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from model.catalog import Row
 from model.gemma.footprint import PUBLISHED, footprint
 from model.gemma.lengths import ASKED, BLOCK
 from model.gemma.shape import Shape, shape_from
 from model.machine import free_on
-from model.memory import WIDTHS, Plan
+from model.published.catalog import Row
+from model.published.memory import WIDTHS, Plan
 
 HALF = 2  # bytes of a bfloat16, in which the arithmetic is told
 NARROW = ("float8", "int4")  # what experts may be held as, from the largest

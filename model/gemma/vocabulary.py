@@ -19,8 +19,8 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from model.board import Specials
 from model.canvas import ModelError
+from model.masked.board import Specials
 from model.tokens import Tokens
 
 SPACE = "▁"

@@ -2,8 +2,9 @@
 requests.
 
 What is kept of a ceiling, and what is not:
-- Nothing is loaded whose plan (`model.memory`) goes beyond it, and `auto` chooses among the rest.
-  A folder of our own making, as the bundled model, has no plan: it is loaded, and measured.
+- Nothing is loaded whose plan (`model.published.memory`) goes beyond it, and `auto` chooses among
+  the rest. A folder of our own making, as the bundled model, has no plan: it is loaded, and
+  measured.
 - On CUDA the allocator gives out no more than it; a step that needs more fails, and is told. What
   CUDA itself takes (a context, kernels, graphs) is not counted.
 - The host's memory is looked at each second. What goes beyond it in between, as one huge request

@@ -19,8 +19,8 @@ from typing import Any, cast
 
 from model.canvas import Canvas, Card, Claim, Draft, ModelError
 from model.fallback import Loaded
-from model.hub import gb
 from model.load import Progress
+from model.published.hub import gb
 from model.serving.ceiling import give_back, resident
 from model.serving.metrics import Metrics
 from model.serving.weights import Weights, aside

@@ -26,10 +26,7 @@ from rich.progress import track
 from torch import Tensor
 
 from model.alone import Cut
-from model.board import Board
 from model.canvas import Canvas, Hole
-from model.catalog import Row
-from model.engine import Engine
 from model.evidence.codeonly import code_of
 from model.evidence.counts import Ints, arrays_from, packed
 from model.evidence.kin import fitting, steps_between
@@ -38,8 +35,11 @@ from model.evidence.mixture import EXPERTS, FEATURES, Gate, arrays_of, shipped_f
 from model.evidence.proposals import Proposer
 from model.evidence.weighing import UNHEARD, Blend, Candidates
 from model.folder import BUNDLED, EVIDENCE, bundled_proposer, card_of, load_folder
-from model.refine import forbid, hole_logits
-from model.stock import load_stock
+from model.masked.board import Board
+from model.masked.engine import Engine
+from model.masked.refine import forbid, hole_logits
+from model.published.catalog import Row
+from model.published.stock import load_stock
 from model.tokens import BOS, EOS, Tokens
 from model.training.corpus import Source, read_corpus
 from model.training.counting import FEWEST, count, cuts, fit_gate, frequency_of

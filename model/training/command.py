@@ -21,8 +21,8 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from model.keys import with_keys
 from model.load import BUNDLED, place_of
+from model.published.keys import with_keys
 from model.training.blending import add_blend, add_evidence
 from model.training.checkpoint import CheckpointError
 from model.training.corpus import gathered, places_in, with_sources, write_corpus

@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 from torch.nn import functional
 
-from model.network import Network
+from model.masked.network import Network
 from model.precision import has_bfloat16
 from model.tokens import DELETE, Tokens
 from model.training.batches import Batch, Draws

@@ -26,7 +26,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from model.network import Network, Shape
+from model.masked.network import Network, Shape
 from model.tokens import Tokens
 from model.training.batches import Batch, Batches, Draws, loader, on
 from model.training.checkpoint import last_saved, save

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.network import Network
+from model.masked.network import Network
 from model.tokens import DELETE, EXPAND, MASK, PAD, Tokens
 from model.training.examples import IGNORED, SPARE, Examples, Mix
 

@@ -17,15 +17,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from model import rules
-from model.board import Board, Guesses
 from model.canvas import Draft
-from model.commit import NOTES, Asked, Bans, allowed
 from model.evidence.weighing import Evidence
-from model.graphs import Desk
-from model.network import Network
-from model.past import Past, Place, anew
-from model.policy import Policy
+from model.masked import rules
+from model.masked.board import Board, Guesses
+from model.masked.commit import NOTES, Asked, Bans, allowed
+from model.masked.graphs import Desk
+from model.masked.network import Network
+from model.masked.past import Past, Place, anew
+from model.masked.policy import Policy
 
 
 def refine(

@@ -21,10 +21,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from model.board import Vocabulary
-from model.commit import NOTES, Asked, Bans, allowed, decided, exact, probabilities_of
-from model.network import Network
-from model.policy import Policy
+from model.masked.board import Vocabulary
+from model.masked.commit import NOTES, Asked, Bans, allowed, decided, exact, probabilities_of
+from model.masked.network import Network
+from model.masked.policy import Policy
 from model.static import Static
 
 STEP = 128  # tokens between two lengths: a tile of the matrix kernels, at most 127 rows too many

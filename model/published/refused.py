@@ -84,7 +84,7 @@ def signed_in() -> str:
 
 def near(id: str) -> str:
     """A known id that is spelt like it."""
-    from model.catalog import known
+    from model.published.catalog import known
 
     likely = get_close_matches(id, [row.id for row in known()], 1, 0.8)
     return f" (did you mean {likely[0]}?)" if likely and likely[0] != id else ""

@@ -19,15 +19,15 @@ import torch
 from torch import Tensor
 
 from model.asking import Asked, Job, Warming, ran_out
-from model.board import Board, Start, Vocabulary
 from model.canvas import Canvas, Card, Claim, ModelError
 from model.evidence.weighing import Evidence
-from model.graphs import Desk
-from model.length import GRID, Place
-from model.network import Network
-from model.policy import Policy
-from model.refine import hole_logits
-from model.trial import Choosing, Trial, begun, step_all
+from model.lengths.grid import GRID, Place
+from model.lengths.trial import Choosing, Trial, begun, step_all
+from model.masked.board import Board, Start, Vocabulary
+from model.masked.graphs import Desk
+from model.masked.network import Network
+from model.masked.policy import Policy
+from model.masked.refine import hole_logits
 
 logger = logging.getLogger(__name__)
 

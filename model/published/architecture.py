@@ -23,8 +23,8 @@ LAYOUT_OF = {
     "diffusion_gemma": "diffusion_gemma",
 }  # by `model_type`, in small letters
 GEMMA = "google/diffusiongemma-26B-A4B-it"
-# What the arithmetic of model/network.py takes for granted; a config that says otherwise is of
-# another architecture, whatever its name.
+# What the arithmetic of model/masked/network.py takes for granted; a config that says otherwise is
+# of another architecture, whatever its name.
 GRANTED: dict[str, dict[str, tuple[object, ...]]] = {
     "qwen2": {
         "hidden_act": ("silu",),

@@ -1,7 +1,8 @@
 """From a row's word for its lengths, and what lies beside the weights, to how they are chosen.
 
 `lengths.json` beside the weights may hold `rule` (a word of the catalog's), `curve` and `trust`
-(what `python -m model.calibrate` writes) and `boards`; all of it may be left out, and so the file.
+(what `python -m model.lengths.calibrate` writes) and `boards`; all of it may be left out, and so
+the file.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from model.canvas import ModelError
-from model.length import Curve, Grid, Rule, calibrated, powered, regressed
-from model.network import Network
-from model.probe import Probing, probe_in
-from model.trial import BOARDS, Choosing, Trust
+from model.lengths.grid import Curve, Grid, Rule, calibrated, powered, regressed
+from model.lengths.probe import Probing, probe_in
+from model.lengths.trial import BOARDS, Choosing, Trust
+from model.masked.network import Network
 
 FILE = "lengths.json"
 PROBE = "probe"
@@ -42,7 +43,7 @@ def choosing_from(folder: Path, network: Network, word: str = "choose") -> Choos
     if rule == PROBE and probe is None:
         raise ModelError(
             f"lengths are to be told by a probe, but there is none in {folder}: train one by "
-            "`python -m model.probe`, or name another rule"
+            "`python -m model.lengths.probe`, or name another rule"
         )
     if rule not in (*RULES, PROBE, ADJUSTED):
         known = ", ".join([*RULES, ADJUSTED, PROBE])

@@ -18,9 +18,9 @@ from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-from model.board import Specials
 from model.canvas import ModelError
-from model.catalog import Row, Token
+from model.masked.board import Specials
+from model.published.catalog import Row, Token
 from model.tokens import Tokens, text_bytes
 
 # How Qwen2 splits text; where there is no tokenizer.json it is in nobody's file.

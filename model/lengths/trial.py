@@ -20,15 +20,15 @@ from statistics import fmean
 
 import torch
 
-from model.board import Board, Specials
 from model.canvas import Draft, Rival
 from model.evidence.weighing import Evidence
-from model.graphs import Desk
-from model.length import Chooser, Look, adjusted, best_together, regression, text_only
-from model.network import Network
-from model.past import Past
-from model.policy import Policy
-from model.refine import hole_logits, step
+from model.lengths.grid import Chooser, Look, adjusted, best_together, regression, text_only
+from model.masked.board import Board, Specials
+from model.masked.graphs import Desk
+from model.masked.network import Network
+from model.masked.past import Past
+from model.masked.policy import Policy
+from model.masked.refine import hole_logits, step
 
 BOARDS = 3  # decoded together; more were not better for PILL, and each costs as much as the first
 NEAR = 64  # tokens before a scored one that it is seen from

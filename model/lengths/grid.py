@@ -21,7 +21,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from model.board import Board, Specials
+from model.masked.board import Board, Specials
 
 GRID = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 POWERS = (1, 2, 4, 8, 16, 32, 64, 128)  # LR-DLLM's

@@ -1,6 +1,6 @@
 """Fits what choosing lengths has to know of a network, and writes it beside the weights.
 
-    python -m model.calibrate MODEL CORPUS [--demos 100]
+    python -m model.lengths.calibrate MODEL CORPUS [--demos 100]
 
 Two things: how sure the network is of a hole of each length when that is the wrong one (CAL's
 curve, arXiv 2602.00476), and what the scores of the texts weighed in the end mean as probabilities.
@@ -27,21 +27,21 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from model.board import Board, Start, Vocabulary
 from model.canvas import Canvas, Hole, ModelError
-from model.choosing import FILE, told_in
-from model.keys import with_keys
-from model.length import Chooser, Curve, Grid, Look, calibrated, glances_at
+from model.lengths.choosing import FILE, told_in
+from model.lengths.grid import Chooser, Curve, Grid, Look, calibrated, glances_at
+from model.lengths.trial import Choosing, Trust, begun, scores_of, step_all
 from model.load import engine_of, place_of
-from model.network import Network
-from model.policy import Policy
-from model.refine import hole_logits
+from model.masked.board import Board, Start, Vocabulary
+from model.masked.network import Network
+from model.masked.policy import Policy
+from model.masked.refine import hole_logits
+from model.published.keys import with_keys
 from model.training.blending import FITTED_ON, balanced, spans
 from model.training.corpus import read_corpus
 from model.training.counting import cuts
 from model.training.rows import write_json
 from model.training.sources import CorpusError
-from model.trial import Choosing, Trust, begun, scores_of, step_all
 
 PROBED = (1, 2, 4, 6, 12, 16, 24, 32, 48, 64, 96, 128)  # CAL's
 APART = 4  # a demo says nothing of lengths that are nearly its own
@@ -169,7 +169,7 @@ def trust_for(
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m model.calibrate",
+        prog="python -m model.lengths.calibrate",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

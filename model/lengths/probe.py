@@ -1,6 +1,6 @@
 """A probe that tells a hole's length from one forward, trained beside a network that stays.
 
-    python -m model.probe MODEL CORPUS
+    python -m model.lengths.probe MODEL CORPUS
 
 After PILL ("Predict, Don't Iterate", 2026): the hole is one mask; what the network's last layer
 holds of the four tokens before it, of the mask and of the four tokens behind it goes through a
@@ -36,12 +36,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.board import Board, Start, Vocabulary
 from model.canvas import Canvas, Hole, ModelError
-from model.keys import with_keys
-from model.length import Look, Ranked, ranked
+from model.lengths.grid import Look, Ranked, ranked
 from model.load import engine_of, place_of
-from model.network import Network
+from model.masked.board import Board, Start, Vocabulary
+from model.masked.network import Network
+from model.published.keys import with_keys
 from model.training.corpus import read_corpus
 from model.training.sources import CorpusError
 
@@ -115,7 +115,7 @@ def probe_in(folder: Path, network: Network) -> Probe | None:
     except (SafetensorError, OSError, RuntimeError) as error:
         raise ModelError(
             f"{path} is no probe for a network {network.shape.dim} wide ({error}); delete it, or "
-            f"train it anew: python -m model.probe {folder} CORPUS"
+            f"train it anew: python -m model.lengths.probe {folder} CORPUS"
         ) from error
     return probe.to(network.lm_head.weight.device).eval()
 
@@ -244,7 +244,7 @@ def texts_of(corpus: Path, most: int, seed: int) -> list[str]:
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m model.probe",
+        prog="python -m model.lengths.probe",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from model.board import Board, Cell
+from model.masked.board import Board, Cell
 
 Place = tuple[int, int, int]  # position in the row, hole, index in the hole
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from model.canvas import ModelError
-from model.catalog import Row, known
-from model.hub import gb
 from model.machine import free_on
+from model.published.catalog import Row, known
+from model.published.hub import gb
 
 if TYPE_CHECKING:
-    from model.network import Shape
+    from model.masked.network import Shape
 
 BOARDS = 8  # the most that are stepped at once
 WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}  # bytes
@@ -149,7 +149,7 @@ def matrices_of(shape: Shape) -> int:
 
 
 def parameters_of(shape: Shape) -> int:
-    """How many numbers `model.network.Network` holds for a shape."""
+    """How many numbers `model.masked.network.Network` holds for a shape."""
     queries, pairs = shape.heads * shape.head_width, 2 * shape.kv_heads * shape.head_width
     attention = shape.dim * (2 * queries + pairs)
     attention += (queries + pairs) * shape.qkv_bias + 2 * shape.head_width * shape.qk_norm

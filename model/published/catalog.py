@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from model.canvas import ModelError
-from model.policy import Order
+from model.masked.policy import Order
 
 DATA = Path(__file__).with_suffix(".toml")
 LAYOUTS = ("qwen2", "qwen3", "llada", "diffusion_gemma")  # whose names the weights carry

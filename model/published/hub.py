@@ -142,7 +142,7 @@ def pull(id: str, revision: str, on_progress: Progress, stop: Stop = lambda: Fal
     except Exception as error:  # the hub, the line and the disk fail in many ways
         if stop():
             raise Stopped from error
-        from model.refused import in_words
+        from model.published.refused import in_words
 
         raise ModelError(in_words(error, id, revision)) from error
     if missing := lacking(folder):

@@ -1,6 +1,6 @@
 """What the catalog lacks of a network, as a command line takes it: `--model-keys JSON`.
 
-It knows JSON and options; what the keys mean, `model/catalog.py` says, and to users the help of
+It knows JSON and options; what the keys mean, `catalog.py` says, and to users the help of
 `models info`.
 """
 

@@ -18,15 +18,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model.architecture import GEMMA, config_of, layout_of, shape_of
-from model.board import Start
 from model.canvas import Card, ModelError, lacking
-from model.catalog import Row, row_from, row_of
 from model.folder import evidence_beside
-from model.policy import Policy
+from model.masked.board import Start
+from model.masked.policy import Policy
+from model.published.architecture import GEMMA, config_of, layout_of, shape_of
+from model.published.catalog import Row, row_from, row_of
 
 if TYPE_CHECKING:
-    from model.engine import Engine
+    from model.masked.engine import Engine
 
 logger = logging.getLogger(__name__)
 
@@ -156,14 +156,14 @@ def load_stock(
     try:
         import torch
 
-        from model import memory, weights
-        from model.choosing import choosing_from
-        from model.engine import Engine
-        from model.network import Shape
+        from model.lengths.choosing import choosing_from
+        from model.masked.engine import Engine
+        from model.masked.network import Shape
         from model.precision import has_bfloat16
-        from model.quantise import KINDS, check_kind, weight_bytes
+        from model.published import memory, weights
+        from model.published.quantise import KINDS, check_kind, weight_bytes
+        from model.published.vocabularies import tokens_from
         from model.threads import one_thread
-        from model.vocabularies import tokens_from
     except ImportError as error:
         raise lacking(error) from error
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.canvas import ModelError
-from model.network import Network
+from model.masked.network import Network
 
 FLOAT8 = torch.float8_e4m3fn
 LARGEST = torch.finfo(FLOAT8).max

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model import rules
-from model.board import Specials
-from model.policy import THRESHOLD, Policy
+from model.masked import rules
+from model.masked.board import Specials
+from model.masked.policy import THRESHOLD, Policy
 
 NOTES = ("rows", "real", "holes", "one_line", "full", "known", "calm", "filled", "count")
 

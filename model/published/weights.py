@@ -24,8 +24,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from model.canvas import ModelError
-from model.network import Network, Shape
-from model.quantise import NarrowLinear, quantised
+from model.masked.network import Network, Shape
+from model.published.quantise import NarrowLinear, quantised
 
 OnBytes = Callable[[int, int], None]  # read, of so many
 
