@@ -20,7 +20,8 @@ from model import Canvas, Draft, Piece
 MASK = "░"
 NOISE = 0.2  # a guess less sure than this is shown as noise; chosen by looking
 PACE = 0.08  # seconds a frame stays at least; faster, the eye sees nothing resolve
-FIRST = 0.4  # seconds for the canvas as it was before the first step, to find the holes in it
+FIRST = 0.4  # seconds for the canvas as it was before the first step, to find the holes in it,
+# and for what it has become
 SURROUNDINGS = 4  # lines of fixed text shown beside a hole, where the terminal has room
 
 SETTLED, GUESS, NOISY = "bold bright_green", "dim", "cyan"
@@ -55,7 +56,7 @@ class Screen:
                     continue
                 for canvas, draft in unfolded(*frame):
                     live.update(view_of(canvas, draft, self.title, self.console), refresh=True)
-                    await asyncio.sleep(PACE if draft.step else FIRST)
+                    await asyncio.sleep(seconds_of(draft))
 
     @contextmanager
     def _live(self) -> Generator[Live | None]:
@@ -64,6 +65,11 @@ class Screen:
             return
         with Live(console=self.console, auto_refresh=False) as live:
             yield live
+
+
+def seconds_of(draft: Draft) -> float:
+    """How long it is there to be seen."""
+    return FIRST if draft.step == 0 or draft.final else PACE
 
 
 def unfolded(canvas: Canvas, draft: Draft) -> Iterator[tuple[Canvas, Draft]]:
