@@ -107,12 +107,14 @@ async def fill_at(
     there is is shown however unsure; with at most so many texts where several were weighed. Of
     `others`, the files open beside it, the first few of the same language are looked at. Before the
     model is asked, and only then, so many seconds pass as a `pause`. The claim is whose and of
-    which document this is; its deadline is that of the settings, `patience` times.
+    which document this is; its deadline is that of the settings, `patience` times, and after the
+    first of these it stands behind what others wait for.
 
     Raises `ModelError`. Cancelling stops the model before its next step.
     """
     wanted = replace(settings, min_confidence=0.0) if invoked else settings
     deadline = _deadline(settings, PATIENT if claim.speculative else patience)
+    claim = replace(claim, behind_ms=(patience - 1) * settings.deadline_ms)
     request = _Request(denoiser, wanted, deadline, root, watch, perf_counter(), claim, most)
     others = _of_the_same_kind(others, document, settings)
     question = made_with(denoiser.card, settings, others)

@@ -12,6 +12,7 @@ the time of a step.
 from __future__ import annotations
 
 import asyncio
+import math
 import queue
 import threading
 import time
@@ -19,7 +20,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 import torch
@@ -47,9 +48,17 @@ class Job:
         if self.waited_ms is None:
             self.waited_ms = (now - self.came) * 1000
 
-    def is_late(self, now: float) -> bool:
+    def left_ms(self, now: float) -> float:
+        """Until its deadline, infinite where it has none."""
         limit = self.claim.deadline_ms
-        return limit > 0 and (now - self.came) * 1000 >= limit
+        return limit - (now - self.came) * 1000 if limit > 0 else math.inf
+
+    def is_late(self, now: float) -> bool:
+        return self.left_ms(now) <= 0
+
+    def is_left(self, now: float) -> bool:
+        """Whether nobody waits for it any more, and it has been among those who are waited for."""
+        return not self.claim.speculative and self.left_ms(now) <= self.claim.behind_ms
 
     def tell(self, news: Draft | ModelError | None) -> None:
         """None: what was told is all there will be."""
@@ -140,8 +149,9 @@ class Asked(ABC, Generic[J]):
             del self.open[job]
 
     def at_boundary(self) -> bool:
-        """Between two steps: takes in who has come, and lets go who needs no further step. Waits
-        while there is nobody. False once the engine is closed.
+        """Between two steps: takes in who has come, lets go who needs no further step, and puts
+        behind the others for whom nobody waits any more. Waits while there is nobody. False once
+        the engine is closed.
 
         What asks for warming up is put aside, since it may be in the way of what is in work.
         """
@@ -166,6 +176,10 @@ class Asked(ABC, Generic[J]):
                 job.end()
             if not job.wanted:
                 self.turns.remove(job)
+            elif job.is_left(now):
+                self.turns.remove(job)
+                job.claim = replace(job.claim, speculative=True)
+                self.turns.add(job)
         return not self.over
 
     def warm(self) -> None:

@@ -135,13 +135,16 @@ class Claim:
     `asker` is one window or client: turns are shared fairly between askers. `document` is opaque; a
     newer canvas of the same asker and document ends the older, never where it is empty. What is
     `speculative` is stepped only while nobody waits for anything, and ends none that is not.
-    `deadline_ms` counts from asking, 0 is none. `trace` is hexadecimal, for logs and timings only.
+    `deadline_ms` counts from asking, 0 is none; for the last `behind_ms` before it nobody waits any
+    more, and it stands behind those who do, as what is speculative. `trace` is hexadecimal, for
+    logs and timings only.
     """
 
     asker: str = ""
     document: str = ""
     speculative: bool = False
     deadline_ms: float = 0.0
+    behind_ms: float = 0.0
     trace: str = ""
 
 

@@ -361,6 +361,26 @@ async def test_a_guess_is_stepped_only_while_nobody_waits_and_keeps_what_it_has(
     assert slow.boards_stepped == slow.steps == 2 * len(asked)
 
 
+async def test_what_nobody_waits_for_any_more_stands_behind_a_question_and_goes_on(slow: Engine):
+    late = slow.denoise(LONG, Claim("one", deadline_ms=60_000, behind_ms=59_800))
+    told = [await anext(late)]
+    asked = slow.denoise(LONG, Claim("other"))
+    await anext(asked)
+    await until(lambda: slow.boards_stepped > slow.steps)  # so long, both have a place in a step
+    await until(lambda: slow.turns._speculative.get("one"))  # pyright: ignore
+    steps = slow.steps
+    while slow.steps < steps + 20:
+        await anext(asked)
+    apart = slow.boards_stepped - slow.steps
+    while slow.steps < steps + 40:
+        await anext(asked)
+    assert slow.boards_stepped - slow.steps == apart
+    await asked.aclose()
+    told += await rest_of(late)
+    assert told[-1].final
+    assert [draft.step for draft in told] == [*range(1, len(told) + 1)]  # none was made twice
+
+
 async def test_at_its_deadline_a_canvas_ends_with_the_best_there_is(slow: Engine):
     began = time.perf_counter()
     drafts = [draft async for draft in slow.denoise(LONG, Claim(deadline_ms=100))]

@@ -38,6 +38,15 @@ async def test_what_is_late_is_answered_with_what_there_is_and_finished_for_the_
         assert denoiser.steps == 20
 
 
+async def test_a_server_hears_from_when_on_nobody_waits() -> None:
+    denoiser = slowly()
+    async with client(denoiser, END | {"deadline_ms": 500}) as c:
+        await c.texts(c.inline())
+        (claim,) = denoiser.claims
+        assert claim.deadline_ms - claim.behind_ms == pytest.approx(500, abs=100)
+        assert claim.behind_ms == 1500
+
+
 async def test_typing_along_with_a_draft_joins_the_fill_that_is_being_made() -> None:
     denoiser = slowly()
     async with client(denoiser, END) as c:

@@ -30,7 +30,13 @@ canvases = st.lists(holes, min_size=1, max_size=3).flatmap(
 )
 short = st.text(max_size=200)
 claims = st.builds(
-    Claim, short, short, st.booleans(), st.floats(0, 1e6), st.text("0123456789abcdef", max_size=32)
+    Claim,
+    short,
+    short,
+    st.booleans(),
+    st.floats(0, 1e6),
+    st.floats(0, 1e6),
+    st.text("0123456789abcdef", max_size=32),
 )
 pieces = st.lists(st.builds(Piece, st.text(), shares, st.booleans())).map(tuple)
 rivals = st.lists(st.builds(Rival, st.text(), shares)).map(tuple)
@@ -96,6 +102,7 @@ GOOD = {"texts": ["a", "b"], "holes": [{"start": 1, "end": 1}]}
         (GOOD | {"holes": [{"start": 1, "end": 1, "path": "x"}]}, 422),
         (GOOD | {"holes": GOOD["holes"] * 10_000}, 413), (b" " * (wire.MAX_BODY + 1), 413),
         ({"canvas": GOOD, "claim": {"deadline_ms": -1}}, 422),
+        ({"canvas": GOOD, "claim": {"behind_ms": -1}}, 422),
         ({"canvas": GOOD, "claim": {"asker": "a" * 201}}, 422),
         ({"canvas": GOOD, "claim": {"trace": "def f():"}}, 422),
         ({"canvas": GOOD, "claim": {"priority": 1}}, 422),

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from model.canvas import Canvas, Card, Claim, Draft, Hole, ModelError, Piece, Rival
 
-PROTOCOL = 1  # changes with anything that an older client or server would misread
+PROTOCOL = 2  # changes with anything that an older client or server would misread
 MAX_BODY = 16_000_000  # bytes
 MAX_HOLES = 256
 REASONS = ("final", "deadline", "superseded")
@@ -99,11 +99,12 @@ def hole_from(value: object) -> Hole:
 def claim_from(value: object) -> Claim:
     told = known(value, Claim)
     wanted = {
-        "asker": str, "document": str, "speculative": bool, "deadline_ms": float, "trace": str,
+        "asker": str, "document": str, "speculative": bool, "deadline_ms": float,
+        "behind_ms": float, "trace": str,
     }  # fmt: skip
     claim = Claim(**{name: plain(item, wanted[name], name) for name, item in told.items()})
-    if claim.deadline_ms < 0:
-        raise Refused(422, f"deadline_ms must be 0 (none) or more, not {claim.deadline_ms:g}")
+    if min(claim.deadline_ms, claim.behind_ms) < 0:
+        raise Refused(422, "deadline_ms and behind_ms must be 0 (none) or more, not less")
     if max(map(len, (claim.asker, claim.document, claim.trace))) > 200:
         raise Refused(422, "asker, document and trace may have 200 characters each")
     if not set(claim.trace) <= set("0123456789abcdefABCDEF"):
