@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,6 +113,70 @@ def test_whatever_changes_what_is_served_changes_the_digest(
     monkeypatch.setattr(runtime, "PROTOCOL", 99)
     digests.append(digest_of("bundled", {}, 0))
     assert len(set(digests)) == len(digests)
+
+
+HUB = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME")
+
+
+@pytest.fixture
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*HUB, *runtime.DEVICES):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("clean")
+@pytest.mark.parametrize("name", HUB)
+def test_another_cache_is_another_server_of_what_lies_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def digests() -> list[str]:
+        return [digest_of(each, {}, 0) for each in ("auto", "a/b", "bundled", str(tmp_path))]
+
+    before = digests()
+    monkeypatch.setenv(name, str(tmp_path / "elsewhere"))
+    after = digests()
+    assert [one != other for one, other in zip(before, after, strict=True)] == [
+        True, True, False, False
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("clean")
+@pytest.mark.parametrize(
+    "told",
+    [
+        {}, {"HF_HOME": "~/h"}, {"XDG_CACHE_HOME": "/x"}, {"HF_HOME": "$HOME/h", "HF_ASSETS": "/y"},
+        {"HUGGINGFACE_HUB_CACHE": "/old", "HF_HOME": "/h"}, {"HF_HUB_CACHE": "c/d"},
+        {"HF_HUB_CACHE": "~/new", "HUGGINGFACE_HUB_CACHE": "/old"}, {"HF_HOME": ""},
+    ],
+)  # fmt: skip
+def test_the_cache_is_where_the_hub_s_own_library_looks(
+    monkeypatch: pytest.MonkeyPatch, told: dict[str, str]
+) -> None:
+    pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    program = "from huggingface_hub.constants import HF_HUB_CACHE; print(HF_HUB_CACHE)"
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert runtime.hub_cache() == said.stdout.rstrip("\n"), said.stderr
+
+
+@pytest.mark.usefixtures("clean")
+@pytest.mark.parametrize("name", runtime.DEVICES)
+def test_another_device_is_another_server(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    digests = [digest_of("bundled", {}, 0)]
+    for value in ("", "1", "1,0"):
+        monkeypatch.setenv(name, value)
+        digests.append(digest_of("bundled", {}, 0))
+    assert len(set(digests)) == 4
+
+
+@pytest.mark.usefixtures("clean")
+def test_of_the_environment_nothing_else_is_another_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = [digest_of(name, {}, 0) for name in ("bundled", "auto")]
+    for name in ("HF_TOKEN", "HF_HUB_OFFLINE", "OMP_NUM_THREADS", "PATH", "INFILL_TOKEN"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("HF_HOME", os.path.expanduser("~/.cache/huggingface"))  # as it is by itself
+    assert [digest_of(name, {}, 0) for name in ("bundled", "auto")] == before
 
 
 def test_the_same_by_other_names_has_the_same_digest(

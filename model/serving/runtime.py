@@ -20,6 +20,10 @@ from model.canvas import ModelError
 from model.serving.wire import PROTOCOL
 
 FOLDER = "INFILL_RUNTIME_DIR"  # names the folder in place of the system's
+# What says which GPUs a process sees, and which is the first of them.
+DEVICES = (
+    "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES",
+)  # fmt: skip
 LONGEST = 100  # bytes of a socket's path: Linux takes 107, macOS 103, and others less
 
 
@@ -99,9 +103,22 @@ def socket_for(name: str, keys: Mapping[str, Any], seed: int) -> Path:
 
 
 def digest_of(name: str, keys: Mapping[str, Any], seed: int) -> str:
-    """What a server serves, and in which protocol and version: another one has another digest."""
-    told = [PROTOCOL, version(), absolute(name), dict(keys), seed]
+    """What a server serves, in which protocol and version, from which files and on which device:
+    another one has another digest."""
+    named = absolute(name)
+    files = "" if named == "bundled" or Path(named).is_absolute() else hub_cache()
+    devices = [os.environ.get(each) for each in DEVICES]
+    told = [PROTOCOL, version(), named, dict(keys), seed, files, devices]
     return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def hub_cache() -> str:
+    """Where huggingface_hub, which no window imports, looks for a network: by its own rules, and
+    from there where a server runs."""
+    told = os.environ.get
+    home = told("HF_HOME", os.path.join(told("XDG_CACHE_HOME", "~/.cache"), "huggingface"))
+    cache = told("HF_HUB_CACHE", told("HUGGINGFACE_HUB_CACHE", os.path.join(home, "hub")))
+    return os.path.expandvars(os.path.expanduser(cache))
 
 
 def absolute(name: str) -> str:
