@@ -103,7 +103,7 @@ def test_a_log_that_cannot_be_written_is_said(
 def test_training_without_torch_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("lsp.command.importable", lambda name: name != "torch")
+    monkeypatch.setattr("lsp.verbs.ending.importable", lambda name: name != "torch")
     assert run(["train", "--minutes", "1"]) == 1
     assert "pip install 'infill-lsp[train]'" in capsys.readouterr().err
     with pytest.raises(SystemExit) as end:
