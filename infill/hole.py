@@ -1,4 +1,4 @@
-"""Where text is due: at a cursor, or wherever a file says that something is not written yet.
+"""Where text is due at a cursor, or the reason why none is.
 
 Knows the text and its syntax; does not know what will be written there, nor by whom.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
 
 from infill.code.due import (
     Place,
@@ -23,7 +22,6 @@ from infill.code.due import (
     wants_more,
 )
 from infill.code.languages import language_named
-from infill.code.stub import stubs_in
 from infill.code.syntax import Tree, parse, window_round
 from infill.document import Document
 from infill.reason import Reason
@@ -172,33 +170,3 @@ def indent_unit(text: str, default: str) -> str:
                 steps[blanks[len(before) :]] += 1
             before = blanks
     return steps.most_common(1)[0][0] if steps else default
-
-
-def holes_in(document: Document, *, limit: int = BLOCK_LIMIT) -> tuple[Hole, ...]:
-    """What the file itself leaves open: bodies that are a placeholder, and each `__HOLE__`.
-
-    In file order; each range covers its placeholder. No hole is offered more than `limit` tokens.
-    """
-    tree = parse(document.text, document.language)
-    is_stub_file = document.path is not None and document.path.suffix == ".pyi"
-    bodies = [] if tree is None or is_stub_file else stubs_in(tree)
-    ranges = bodies + [
-        (start, start + len(MARKER))
-        for start in _occurrences(document.text, MARKER)
-        if not any(body <= start < end for body, end in bodies)
-    ]
-    return tuple(_hole_over(document.text, start, end, limit) for start, end in sorted(ranges))
-
-
-def _occurrences(text: str, word: str) -> Iterator[int]:
-    at = text.find(word)
-    while at >= 0:
-        yield at
-        at = text.find(word, at + len(word))
-
-
-def _hole_over(text: str, start: int, end: int, limit: int) -> Hole:
-    left, right = _line_round(text, start)[0], _line_round(text, end)[1]
-    alone = not left.strip() and not right.strip()
-    most = BLOCK_LIMIT if alone else LINE_LIMIT
-    return Hole(start, end, alone, min(most, limit), indentation_at(text, start))

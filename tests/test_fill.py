@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infill.code.syntax import errors_in
+from infill.deeds.holes import gaps_in, opened
 from infill.document import Document
 from infill.fill import Edit, Fill, Timing, applied, fill_at, fill_holes
-from infill.hole import holes_in
 from infill.memory import Memory
 from infill.reason import Reason
 from infill.settings import Settings
@@ -406,7 +406,8 @@ async def jointly(
 ) -> tuple[str, tuple[Fill, ...], Scripted]:
     document = Document(None, "python", source)
     denoiser = denoiser or Scripted(lambda canvas: answers[: len(canvas.holes)])
-    fills = await fill_holes(document, holes_in(document), denoiser=denoiser, settings=PATIENT)
+    document, holes = opened(document, gaps_in(document))
+    fills = await fill_holes(document, holes, denoiser=denoiser, settings=PATIENT)
     return together(document, fills), fills, denoiser
 
 

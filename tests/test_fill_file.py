@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from infill.deeds.fill_all import batches_of, fill_document
+from infill.deeds.joint import MOST
 from infill.document import Document
 from infill.fill import Edit
 from infill.settings import Settings
@@ -72,6 +73,41 @@ def test_write_changes_the_holes_and_nothing_else(file: File, before: str, after
     path = file(before)
     assert fill(path, "--write", model="scripted:1") == 0
     assert path.read_bytes().decode() == after
+
+
+KINDS = '''def area(width, height):
+    """Say the area."""
+    ...
+
+
+def half(x):
+    """Say half of it."""
+    # TODO: divide
+
+
+def double(x):
+    return 2 * x
+
+
+print(half())
+'''
+
+
+def test_all_that_the_editors_action_fills_is_filled(
+    file: File, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = file(KINDS)
+    texts = ["return width * height", "return x / 2", "Say twice it.", "3"]
+    assert fill(path, "--write", "--json", model="scripted:" + json.dumps({"text": texts})) == 0
+    assert path.read_text() == KINDS.replace("...", "return width * height").replace(
+        "divide\n", "divide\n    return x / 2\n"
+    ).replace("    return 2", '    """Say twice it."""\n    return 2').replace("f()", "f(3)")
+    holes = json.loads(capsys.readouterr().out)["holes"]
+    lines = [hole["range"]["start"]["line"] for hole in holes]
+    assert lines == [2, 7, 11, 14]
+    assert [hole["text"].strip() for hole in holes] == [
+        "return width * height", "return x / 2", '"""Say twice it."""', "3",
+    ]  # fmt: skip
 
 
 def test_the_file_stays_as_it_is_without_write(file: File) -> None:
@@ -205,11 +241,11 @@ def test_fifty_thousand_lines_are_no_trouble(
 def test_of_very_many_holes_the_first_are_filled(
     file: File, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lines = [f"x{i} = __HOLE__\n" for i in range(70)]
+    lines = [f"x{i} = __HOLE__\n" for i in range(MOST + 6)]
     path = file("".join(lines))
     assert fill(path, "--write", model="scripted:1") == 0
-    assert path.read_text() == "".join(lines).replace("__HOLE__", "1", 64)
-    assert "has 70 holes; the first 64 are filled" in capsys.readouterr().err
+    assert path.read_text() == "".join(lines).replace("__HOLE__", "1", MOST)
+    assert f"has {MOST + 6} holes; the first {MOST} are filled" in capsys.readouterr().err
 
 
 def test_write_keeps_the_mode_and_the_link(file: File, tmp_path: Path) -> None:

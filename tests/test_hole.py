@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-from pathlib import PurePath
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from infill.document import Document
-from infill.hole import BLOCK_LIMIT, LINE_LIMIT, MARKER, hole_at, holes_in, indent_unit
+from infill.hole import BLOCK_LIMIT, LINE_LIMIT, hole_at, indent_unit
 from infill.reason import Reason
 from infill.settings import Settings
 from model.canvas import Hole
-from tests.strategies import cursors, documents
+from tests.strategies import cursors
 
 CURSOR = "‸"
 
@@ -292,74 +289,3 @@ def test_a_hole_is_always_empty_and_at_the_cursor(
     if isinstance(found, Hole):
         assert (found.start, found.end, found.former) == (cursor, cursor, "")
         assert not found.indent.strip(" \t")
-
-
-def placeholders(source: str, language: str = "python", name: str = "a.py") -> list[str]:
-    document = Document(PurePath(name), language, source)
-    return [source[hole.start : hole.end] for hole in holes_in(document)]
-
-
-@pytest.mark.parametrize(
-    ("language", "source", "found"),
-    [
-        ("python", "def f():\n    ...\n", ["..."]),
-        ("python", "def f():\n    pass\n", ["pass"]),
-        ("python", "def f(): pass\n", ["pass"]),
-        ("python", "def f():\n    '''Doc.'''\n    # soon\n    pass  # really\n", ["pass"]),
-        ("python", "async def f():\n    raise NotImplementedError\n",
-         ["raise NotImplementedError"]),
-        ("python", "def f():\n    raise NotImplementedError('é')\n",
-         ["raise NotImplementedError('é')"]),
-        ("python", "class A:\n    def f(self):\n        ...\n    def g(self): pass\n",
-         ["...", "pass"]),
-        ("python", "def f():\n    def g():\n        pass\n    return g\n", ["pass"]),
-        ("python", "if x:\n    def f():\n        pass\n", ["pass"]),
-        ("python", "@cache\ndef f():\n    pass\n", ["pass"]),
-        ("python", "class A:\n    pass\nclass B:\n    ...\n", []),
-        ("python", "def f():\n    raise ValueError\n", []),
-        ("python", "def f():\n    raise NotImplementedErrors\n", []),
-        ("python", "def f():\n    x = 1\n    pass\n", []),
-        ("python", "def f(x=...):\n    return ...\n", []),
-        ("python", "def f():\n    '''Doc.'''\n", []),
-        ("python", "if x:\n    pass\n", []),
-        ("python", "class A:\n    @abstractmethod\n    def f(self): ...\n", []),
-        ("python", "class A:\n    @abc.abstractmethod\n    def f(self): ...\n", []),
-        ("python", "@overload\ndef f(x: int) -> int: ...\n", []),
-        ("python", "@typing.overload\ndef f(x: int) -> int: ...\n", []),
-        ("python", "class A(Protocol):\n    def f(self): ...\n", []),
-        ("python", "class A(typing.Protocol[T]):\n    @property\n    def f(self): ...\n", []),
-        ("rust", "fn f() { todo!() }", ["todo!()"]),
-        ("rust", 'fn f() {\n    unimplemented!("x");\n}', ['unimplemented!("x");']),
-        ("rust", "impl A { fn f(&self) { todo!() } }", ["todo!()"]),
-        ("rust", "fn f() { let x = 1; todo!() }", []),
-        ("javascript", "function f() {\n  __HOLE__\n}", ["__HOLE__"]),
-        ("python", "x = __HOLE__\ny = f(__HOLE__)\n", ["__HOLE__", "__HOLE__"]),
-        ("python", "def f():\n    raise NotImplementedError('__HOLE__')\n",
-         ["raise NotImplementedError('__HOLE__')"]),
-        ("plaintext", "Dear __HOLE__,\n...\n", ["__HOLE__"]),
-    ],
-)  # fmt: skip
-def test_placeholders_that_are_a_whole_body_and_markers_are_found(
-    language: str, source: str, found: list[str]
-) -> None:
-    assert placeholders(source, language) == found
-
-
-def test_a_python_stub_file_has_only_marked_holes() -> None:
-    assert placeholders("def f(): ...\n__HOLE__\n", name="a.pyi") == ["__HOLE__"]
-
-
-def test_a_placeholder_alone_on_its_line_makes_room_for_a_block() -> None:
-    source = "class A:\n    def f(self):\n        pass\n\nx = __HOLE__\ndef g(): ...\n"
-    block, marked, inline = holes_in(Document(None, "python", source), limit=100)
-    assert (block.multiline, block.limit, block.indent) == (True, 100, " " * 8)
-    assert (marked.multiline, marked.limit, marked.indent) == (False, LINE_LIMIT, "")
-    assert not inline.multiline  # the body stands on the header's line, where one line fits
-
-
-@given(documents(surrogates=True))
-def test_the_holes_of_a_file_are_in_order_and_do_not_overlap(document: Document) -> None:
-    text = document.text + f"\n{MARKER}"
-    holes = holes_in(Document(document.path, document.language, text))
-    assert holes[-1].end == len(text)
-    assert all(a.end <= b.start for a, b in pairwise(holes))

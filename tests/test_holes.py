@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from infill.deeds.holes import Gap, Kind, gaps_in, opened
 from infill.deeds.offers import Deed, gaps_for
 from infill.document import Document
-from infill.hole import MARKER
+from infill.hole import BLOCK_LIMIT, LINE_LIMIT, MARKER
 from infill.settings import Settings
 from tests.strategies import documents
 
@@ -47,6 +47,10 @@ def stays(source: str, language: str = "python", name: str | None = None) -> Non
         (
             "def f(x):\n    # TODO: sum\n\n\ndef g():\n    return 1\n",
             "def f(x):\n    # TODO: sum\n    ‸\n\n\ndef g():\n    return 1\n",
+        ),
+        (
+            'class A:\n    def f(self):\n        """Doc."""\n        # TODO: sum\n',
+            'class A:\n    def f(self):\n        """Doc."""\n        # TODO: sum\n        ‸\n',
         ),
         ("def f(x):\n\ny = 1\n", "def f(x):\n    ‸\n\ny = 1\n"),
         ("class A:\n  def f(self):\n    ...\n", "class A:\n  def f(self):\n    ‸\n"),
@@ -130,6 +134,9 @@ def test_bodies_that_are_not_written_are_holes_in_other_languages(
         ("python", "@abstractmethod\ndef f(self):\n    pass\n"),
         ("python", "try:\n    f()\nexcept E:\n    pass\n"),
         ("python", "class A:\n    pass\n"),
+        ("python", "def f(x):\n    'Doc.'\n    # as in g\n"),
+        ("python", "def f(x): 'Doc.'  # TODO: sum\n"),
+        ("python", "@abstractmethod\ndef f(self):\n    'Doc.'\n    # TODO: tell of g\n"),
         ("python", "def f(x):\n    # TODO: quicker\n    return x\n"),
         ("javascript", "const nothing = () => {};\n"),
         ("javascript", "function f() {\n  // TODO: quicker\n  return 1;\n}\n"),
@@ -151,6 +158,69 @@ def test_what_is_meant_to_be_empty_is_no_hole(language: str, source: str) -> Non
 
 def test_a_stub_file_has_no_bodies_to_write() -> None:
     stays("def f(x): ...\n", name="a.pyi")
+
+
+def placeholders(source: str, language: str = "python", name: str = "a.py") -> list[str]:
+    document = Document(PurePath(name), language, source)
+    return [source[gap.start : gap.end] for gap in gaps_in(document)]
+
+
+@pytest.mark.parametrize(
+    ("language", "source", "found"),
+    [
+        ("python", "def f():\n    ...\n", ["..."]),
+        ("python", "def f():\n    pass\n", ["pass"]),
+        ("python", "def f(): pass\n", ["pass"]),
+        ("python", "def f():\n    '''Doc.'''\n    # soon\n    pass  # really\n", ["pass"]),
+        ("python", "async def f():\n    raise NotImplementedError\n",
+         ["raise NotImplementedError"]),
+        ("python", "def f():\n    raise NotImplementedError('é')\n",
+         ["raise NotImplementedError('é')"]),
+        ("python", "class A:\n    def f(self):\n        ...\n    def g(self): pass\n",
+         ["...", "pass"]),
+        ("python", "def f():\n    def g():\n        pass\n    return g\n", ["pass"]),
+        ("python", "if x:\n    def f():\n        pass\n", ["pass"]),
+        ("python", "@cache\ndef f():\n    pass\n", ["pass"]),
+        ("python", "class A:\n    pass\nclass B:\n    ...\n", []),
+        ("python", "def f():\n    raise ValueError\n", []),
+        ("python", "def f():\n    raise NotImplementedErrors\n", []),
+        ("python", "def f():\n    x = 1\n    pass\n", []),
+        ("python", "def f(x=...):\n    return ...\n", []),
+        ("python", "def f():\n    '''Doc.'''\n", []),
+        ("python", "if x:\n    pass\n", []),
+        ("python", "class A:\n    @abstractmethod\n    def f(self): ...\n", []),
+        ("python", "class A:\n    @abc.abstractmethod\n    def f(self): ...\n", []),
+        ("python", "@overload\ndef f(x: int) -> int: ...\n", []),
+        ("python", "@typing.overload\ndef f(x: int) -> int: ...\n", []),
+        ("python", "class A(Protocol):\n    def f(self): ...\n", []),
+        ("python", "class A(typing.Protocol[T]):\n    @property\n    def f(self): ...\n", []),
+        ("rust", "fn f() { todo!() }", ["todo!()"]),
+        ("rust", 'fn f() {\n    unimplemented!("x");\n}', ['unimplemented!("x");']),
+        ("rust", "impl A { fn f(&self) { todo!() } }", ["todo!()"]),
+        ("rust", "fn f() { let x = 1; todo!() }", ["todo!()"]),
+        ("javascript", "function f() {\n  __HOLE__\n}", ["__HOLE__"]),
+        ("python", "x = __HOLE__\ny = f(__HOLE__)\n", ["__HOLE__", "__HOLE__"]),
+        ("python", "def f():\n    raise NotImplementedError('__HOLE__')\n",
+         ["raise NotImplementedError('__HOLE__')"]),
+        ("plaintext", "Dear __HOLE__,\n...\n", ["__HOLE__"]),
+    ],
+)  # fmt: skip
+def test_placeholders_that_are_a_whole_body_and_markers_are_found(
+    language: str, source: str, found: list[str]
+) -> None:
+    assert placeholders(source, language) == found
+
+
+def test_a_python_stub_file_has_only_marked_holes() -> None:
+    assert placeholders("def f(): ...\n__HOLE__\n", name="a.pyi") == ["__HOLE__"]
+
+
+def test_a_placeholder_alone_on_its_line_makes_room_for_a_block() -> None:
+    source = "class A:\n    def f(self):\n        pass\n\nx = __HOLE__\ndef g(): ...\n"
+    block, marked, inline = gaps_in(Document(None, "python", source))
+    assert (block.multiline, block.limit, block.indent) == (True, BLOCK_LIMIT, " " * 8)
+    assert (marked.multiline, marked.limit, marked.indent) == (False, LINE_LIMIT, "")
+    assert not inline.multiline  # the body stands on the header's line, where one line fits
 
 
 @pytest.mark.parametrize(

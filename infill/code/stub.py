@@ -28,16 +28,16 @@ def stubs_in(tree: Tree) -> list[tuple[int, int]]:
 
 def _python_stub(function: Node) -> Node | None:
     body = function.field("body")
-    if body is None or _is_meant_empty(function):
+    if body is None or is_meant_empty(function):
         return None
     statements = body.statements
-    if len(statements) > 1 and _is_docstring(statements[0]):
+    if len(statements) > 1 and is_docstring(statements[0]):
         statements = statements[1:]
     alone = len(statements) == 1 and _is_placeholder(statements[0])
     return statements[0] if alone else None
 
 
-def _is_docstring(statement: Node) -> bool:
+def is_docstring(statement: Node) -> bool:
     return [child.kind for child in statement.children] == ["string"]
 
 
@@ -47,7 +47,7 @@ def _is_placeholder(statement: Node) -> bool:
     return statement.kind == "pass_statement" or statement.text == "..."
 
 
-def _is_meant_empty(function: Node) -> bool:
+def is_meant_empty(function: Node) -> bool:
     outer = function.parent
     if outer is None:
         return False

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from infill.aside import aside
 from infill.deeds.drafts import Places, Show
-from infill.deeds.fill_all import PATIENCE_MS, batches_of, fill_document
+from infill.deeds.fill_all import PATIENCE_MS, Filled, batches_of, fill_document
 from infill.deeds.holes import Gap, Kind, opened
 from infill.document import Document
 from infill.edit import Edit
+from infill.fill import Fill, Watch
 from infill.reason import Reason
 from infill.settings import Settings
 from model.canvas import Canvas, Denoiser, Draft
@@ -48,30 +49,59 @@ async def fill_gaps(
     report: Report | None = None,
     show: Show | None = None,
 ) -> Outcome:
+    """What `filled_gaps` does, told as an editor needs it. Raises `ModelError`."""
+    filled = await filled_gaps(
+        document, gaps, denoiser=denoiser, settings=settings, others=others, root=root,
+        report=report, show=show,
+    )  # fmt: skip
+    reasons = Counter(fill.reason for _, fill in filled.holes if fill.reason)
+    return Outcome(tuple(filled.edits), _told(len(gaps), len(filled.edits), reasons))
+
+
+async def filled_gaps(
+    document: Document,
+    gaps: Sequence[Gap],
+    *,
+    denoiser: Denoiser,
+    settings: Settings,
+    others: Sequence[Document] = (),
+    root: Path | None = None,
+    report: Report | None = None,
+    show: Show | None = None,
+    watch: Watch | None = None,
+) -> Filled:
     """All on one canvas where the model takes that many, and from the last to the first on several
-    where not. A gap for which nothing fit keeps its text. Raises `ModelError`."""
-    asked, gaps = len(gaps), gaps[:MOST]
-    size = len(document.text)
-    opened_up, holes = await aside(size, partial(opened, document, gaps))
+    where not. A gap for which nothing fit keeps its text; holes and edits are those of `document`,
+    scaffolding included. Of more than `MOST` gaps the first are filled. `watch` sees each draft as
+    the model made it, `show` where it will stand. Raises `ModelError`."""
+    gaps = gaps[:MOST]
+    opened_up, holes = await aside(len(document.text), partial(opened, document, gaps))
     settings = replace(settings, deadline_ms=PATIENCE_MS, min_confidence=0.0)
     canvases = len(batches_of(holes, denoiser.card.context // 2))
     places = Places(show, document, gaps, holes) if show else None
-    watch = _Watch(report, len(holes), canvases, places) if report or places else None
+    watching = _Watch(report, len(holes), canvases, places, watch)
     filled = await fill_document(
         opened_up, holes, denoiser, settings, others=others, root=root,
-        watch=watch and watch.saw, through=watch and watch.through,
+        watch=watching.saw if report or show or watch else None, through=watching.through,
     )  # fmt: skip
-    edits: list[Edit] = []
-    reasons: Counter[Reason] = Counter()
-    for gap, (_, fill) in zip(gaps, filled.holes, strict=True):
-        reason = fill.reason
+    pairs = zip(gaps, holes, (fill for _, fill in filled.holes), strict=True)
+    told = tuple(
+        (replace(hole, start=gap.start, end=gap.end), _in_gap(gap, fill))
+        for gap, hole, fill in pairs
+    )
+    text = document.text
+    for _, fill in reversed(told):
         if fill.edit is not None:
-            reason = _reason_against(gap, fill.edit.text)
-        if fill.edit is None or reason is not None:
-            reasons[reason or Reason.EMPTY] += 1
-        else:
-            edits.append(gap.edit(fill.edit.text))
-    return Outcome(tuple(edits), _told(asked, len(edits), reasons))
+            text = text[: fill.edit.start] + fill.edit.text + text[fill.edit.end :]
+    return replace(filled, holes=told, text=text)
+
+
+def _in_gap(gap: Gap, fill: Fill) -> Fill:
+    if fill.edit is None:
+        return fill
+    if reason := _reason_against(gap, fill.edit.text):
+        return replace(fill, edit=None, reason=reason)
+    return replace(fill, edit=gap.edit(fill.edit.text))
 
 
 def _reason_against(gap: Gap, text: str) -> Reason | None:
@@ -104,10 +134,11 @@ class _Watch:
     and hands them on to whoever shows them."""
 
     def __init__(
-        self, report: Report | None, holes: int, canvases: int, places: Places | None
-    ) -> None:
+        self, report: Report | None, holes: int, canvases: int,
+        places: Places | None, watch: Watch | None,
+    ) -> None:  # fmt: skip
         self._report, self._holes, self._canvases = report, holes, canvases
-        self._places = places
+        self._places, self._watch = places, watch
         self._done = 0
         self._share = 0.0
 
@@ -116,6 +147,8 @@ class _Watch:
         self._done += holes
 
     def saw(self, canvas: Canvas, draft: Draft) -> None:
+        if self._watch is not None:
+            self._watch(canvas, draft)
         if self._places is not None:
             self._places.saw(canvas, draft)
         if self._report is None:

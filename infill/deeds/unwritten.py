@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from infill.code.due import indentation_at
-from infill.code.stub import stubs_in
+from infill.code.stub import is_docstring, is_meant_empty, stubs_in
 from infill.code.syntax import Node, Tree
 from infill.hole import indent_unit
 
@@ -52,6 +52,7 @@ def unwritten_in(tree: Tree, definitions: Sequence[Node], line_end: str) -> list
     ]
     if tree.name == "python":
         found += _headers_alone(tree, definitions, line_end)
+        found += _told_under_docstrings(tree, definitions, line_end)
     else:
         found += _bodies(tree, line_end)
     return sorted(found, key=lambda each: each.start)
@@ -70,6 +71,22 @@ def _headers_alone(tree: Tree, definitions: Sequence[Node], line_end: str) -> It
         while (comment := own.match(tree.text, end)) and len(comment[1]) > len(outer):
             end, indent = comment.end(), comment[1]
         yield Unwritten(end, end, indent, line_end + indent)
+
+
+def _told_under_docstrings(
+    tree: Tree, definitions: Sequence[Node], line_end: str
+) -> Iterator[Unwritten]:
+    """Python: a docstring, and under it only comments that say that something is to be done."""
+    for node in definitions:
+        body = node.field("body") if node.kind == "function_definition" else None
+        if body is None or len(body.statements) != 1 or not is_docstring(body.statements[0]):
+            continue
+        after = [child for child in body.children if child.start >= body.statements[0].end]
+        told = any(_SAID.search(comment.text) for comment in after if comment.kind == "comment")
+        indent = indentation_at(tree.text, body.start)
+        has_room = indent != indentation_at(tree.text, node.start)  # for a line below the docstring
+        if told and has_room and not body.broken and not is_meant_empty(node):
+            yield Unwritten(body.end, body.end, indent, line_end + indent)
 
 
 def _bodies(tree: Tree, line_end: str) -> Iterator[Unwritten]:

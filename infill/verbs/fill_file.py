@@ -1,13 +1,14 @@
 """`infill-lsp fill`: the holes of one file, filled: a diff, a JSON object or a changed file.
 
-Knows files and the terminal; how a hole is filled is told in `infill/fill.py`.
+Knows files and the terminal; what a file leaves open is told in `infill/deeds/holes.py`, how it is
+filled in `infill/fill.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,8 +19,9 @@ from rich.text import Text
 
 from infill.code.syntax import language_of
 from infill.deeds.fill_all import PATIENCE_MS, Filled, fill_document
+from infill.deeds.holes import gaps_in
+from infill.deeds.joint import MOST, filled_gaps
 from infill.document import Document
-from infill.hole import holes_in
 from infill.settings import Settings
 from infill.source import (
     InputError,
@@ -35,8 +37,6 @@ from infill.verbs.show import Screen, coloured
 from infill.verbs.terminal import console, loaded, print_bytes, print_json
 from model import Hole
 
-MOST = 64  # holes filled in one go: each costs a parse or two of the file
-
 
 def fill_file(
     place: str,
@@ -50,17 +50,13 @@ def fill_file(
     path, position = place_from(place)
     source = source_at(path)
     document = Document(path.resolve(), language_of(path), source.text)
-    stderr = console()
-    holes = asked_for(document, path, position)
-    if len(holes) > MOST:
-        said = f"{path} has {len(holes)} holes; the first {MOST} are filled, run again for more"
-        stderr.print(Text(said), soft_wrap=True)
-        holes = holes[:MOST]
     settings = replace(settings, deadline_ms=PATIENCE_MS, min_confidence=0.0)
+    stderr = console()
+    fill = filling(document, path, position, stderr)
     with loaded(settings, stderr) as denoiser:
-        fill = partial(fill_document, document, holes, denoiser, settings, at=position is not None)
+        asked = partial(fill, denoiser=denoiser, settings=settings)
         screen = Screen(stderr, path.name) if watch else None
-        filled = asyncio.run(shown_on(screen, fill) if screen else fill())
+        filled = asyncio.run(shown_on(screen, asked) if screen else asked())
     if as_json:
         print_json(as_object(path, document, filled))
     else:
@@ -72,20 +68,26 @@ def fill_file(
     return 0 if filled.edits else 1
 
 
-def asked_for(document: Document, path: Path, position: tuple[int, int] | None) -> tuple[Hole, ...]:
+def filling(
+    document: Document, path: Path, position: tuple[int, int] | None, to: Console
+) -> Callable[..., Coroutine[Any, Any, Filled]]:
+    """What fills the place that was named, or all that the file leaves open."""
     if position is not None:
         cursor = offset_at(document.text, *position)
-        return (Hole(cursor, cursor),)
-    holes = holes_in(document)
-    if not holes:
+        return partial(fill_document, document, (Hole(cursor, cursor),), at=True)
+    gaps = gaps_in(document)
+    if not gaps:
         raise InputError(
             f"{path} has no holes. Put __HOLE__ where text is missing, leave a function's body "
-            f"as `...`, or name a place: {path}:LINE:COL"
+            f"as `...` or with nothing but a TODO, or name a place: {path}:LINE:COL"
         )
-    return holes
+    if len(gaps) > MOST:
+        said = f"{path} has {len(gaps)} holes; the first {MOST} are filled, run again for more"
+        to.print(Text(said), soft_wrap=True)
+    return partial(filled_gaps, document, gaps)
 
 
-async def shown_on(screen: Screen, fill: Callable[..., Awaitable[Filled]]) -> Filled:
+async def shown_on(screen: Screen, fill: Callable[..., Coroutine[Any, Any, Filled]]) -> Filled:
     showing = asyncio.create_task(screen.show())
     try:
         filled = await fill(watch=screen.put)

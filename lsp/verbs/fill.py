@@ -13,9 +13,11 @@ unless --write is given.
 
 Holes are
   FILE:LINE:COL          the place given: line and column counted from 1, the column in characters
-  FILE                   all of the file: the marker __HOLE__ wherever it stands, and every function
-                         whose whole body is `...`, `pass`, `raise NotImplementedError(...)`,
-                         `todo!()` or `unimplemented!()`
+  FILE                   all that the editors' action "Fill all holes in this file" fills: the marker
+                         __HOLE__ wherever it stands; functions whose body is `...`, `pass`,
+                         `raise NotImplementedError(...)`, `todo!()`, a TODO or nothing at all where
+                         a value is due; `f()` where f is defined in the file and wants arguments;
+                         and docstrings that are missing where most others are there
 
 The diff goes to standard output, everything else to standard error. A hole that is not filled keeps
 its text, and the reason is printed. The exit status is 0 when at least one hole was filled, 1 when
