@@ -13,7 +13,7 @@ unless --write is given.
 
 Holes are
   FILE:LINE:COL          the place given: line and column counted from 1, the column in characters
-  FILE                   all that the editors' action "Fill all holes in this file" fills: the marker
+  FILE                   what the editors' action "Fill all holes in this file" fills: the marker
                          __HOLE__ wherever it stands; functions whose body is `...`, `pass`,
                          `raise NotImplementedError(...)`, `todo!()`, a TODO or nothing at all where
                          a value is due; `f()` where f is defined in the file and wants arguments;
