@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
@@ -25,6 +26,7 @@ from infill.deeds.deed import carry_out, refused
 from infill.deeds.joint import Outcome
 from infill.deeds.offers import DOING, Deed, offers_at
 from infill.document import Document
+from infill.edit import Edit
 from lsp import convert
 from lsp.drafts import Drafts, drafts_of
 from lsp.greeting import ACT, ACTION_KINDS, Greeting
@@ -64,6 +66,7 @@ class Actions:
         self._tasks: set[asyncio.Task[None]] = set()
         self._bars: dict[str, str] = {}  # the documents that bars are shown for, by their tokens
         self._cancelled: set[str] = set()  # documents
+        self._questions: dict[str, str] = {}  # to the user, by document
 
     async def offered(
         self, params: types.CodeActionParams
@@ -144,6 +147,8 @@ class Actions:
     def _give_up(self, uri: str) -> None:
         if uri in self._bars.values():
             self._cancelled.add(uri)
+        if asked := self._questions.get(uri):
+            self._server.cancel_request(types.CancelParams(asked))
         self._server.session.deeds.supersede(uri)
 
     async def _carry_out(self, wish: Wish, denoiser: Denoiser) -> None:
@@ -160,7 +165,8 @@ class Actions:
             )
             if outcome is not None and outcome.others and self.client.asks_users:
                 bar.close(f"{len(outcome.others) + 1} variants")  # nobody knows when one is chosen
-                outcome = await self._chosen(outcome)
+                drafts.clear()
+                outcome = await self._chosen(wish, outcome, drafts)
             ended = await self._conclude(wish, outcome, drafts)
         except ModelError as error:
             self._say(types.MessageType.Error, f"Nothing was changed: {error}")
@@ -220,18 +226,42 @@ class Actions:
         places = len(outcome.edits)
         return f"written in {places} places" if places > 1 else "written"
 
-    async def _chosen(self, outcome: Outcome) -> Outcome | None:
-        """The outcome with the one of its variants that the user chooses; None for none."""
+    async def _chosen(self, wish: Wish, outcome: Outcome, drafts: Drafts) -> Outcome | None:
+        """The outcome with the one of its variants that the user chooses; None for none.
+
+        Each entry of the question has the edit that it stands for, where the client lets it: so it
+        may be looked at in the text before it is chosen.
+        """
+        uri = wish.snapshot.uri
         variants = (*outcome.edits, *outcome.others)
         titles = {f"{n}: {_short(edit.text)}": edit for n, edit in enumerate(variants, start=1)}
-        actions = [types.MessageActionItem(title) for title in titles]
-        question = "infill-lsp: which of these shall stand in place of the selection?"
-        params = types.ShowMessageRequestParams(types.MessageType.Info, question, actions)
-        asked = self._server.window_show_message_request_async(params)
+        document = {"uri": uri, "version": wish.snapshot.version}
+
+        def entry(title: str, edit: Edit) -> dict[str, Any]:
+            if not self.client.keeps_more:
+                return {"title": title}
+            text = convert.with_plain_line_ends(edit.text)
+            at = drafts.range_of(edit.start, edit.end)
+            shown = {"textDocument": document, "range": at, "newText": text}
+            return {"title": title, "edit": shown}
+
+        question = {
+            "type": types.MessageType.Info.value,
+            "message": "infill-lsp: which of these shall stand in place of the selection in "
+            f"{_name_of(uri)}?",
+            "actions": [entry(title, edit) for title, edit in titles.items()],
+        }
+        name = self._questions[uri] = str(uuid4())
+        asked = self._server.protocol.send_request_async(
+            types.WINDOW_SHOW_MESSAGE_REQUEST, question, name
+        )
         try:
             answer = await asyncio.shield(asked)
         except JsonRpcException:
             return outcome  # it cannot ask after all: the likeliest, which can be undone
+        finally:
+            if self._questions.get(uri) == name:
+                del self._questions[uri]
         edit = titles.get(answer.title) if answer is not None else None
         return None if edit is None else replace(outcome, edits=(edit,))
 

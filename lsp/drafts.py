@@ -34,7 +34,7 @@ from model import Denoiser, ModelError
 if TYPE_CHECKING:
     from lsp.handlers import Server
 
-PAUSE = 0.12  # seconds: so that with the last one there are never more than ten in a second
+PAUSE = 0.13  # seconds: so that with the last two there are never more than ten in a second
 OPTIONS = ("context_chars", "max_lines", "multiline", "other_files")  # for one request alone
 
 Name = str | int  # of a hole
@@ -44,7 +44,8 @@ Message = dict[str, Any]
 class Drafts:
     """What is shown of one document while it is written into, from the first draft to the last.
 
-    At most one notification a pause, always of the newest state; the last comes at once.
+    At most one notification a pause, always of the newest state; the last, and one that clears,
+    come at once.
     """
 
     def __init__(
@@ -85,6 +86,15 @@ class Drafts:
         self._quiet_until = asyncio.get_running_loop().time() + PAUSE
         self._tell(self._shown)
 
+    def clear(self) -> None:
+        """Nothing is drawn any more, at once: the user has something else to look at there."""
+        if self._due is not None:
+            self._due.cancel()
+        if self._shown:
+            self._shown = ()
+            self._step += 1
+            self._tell_now()
+
     def settle(self, edits: Iterable[Edit]) -> None:
         """These are what the drafts have become."""
         self._end(settled_in(tuple(edits), self._shown), "final")
@@ -124,12 +134,12 @@ class Drafts:
         spans = ((units(start), units(start + length)) for start, length in stretch.settled)
         return {
             "id": self._holes[number] if number < len(self._holes) else number,
-            "range": self._range_of(stretch.start, stretch.end),
+            "range": self.range_of(stretch.start, stretch.end),
             "text": convert.with_plain_line_ends(text),
             "frozen": [[start, end - start] for start, end in spans],
         }
 
-    def _range_of(self, start: int, end: int) -> Message:
+    def range_of(self, start: int, end: int) -> Message:
         """Kept, because in a long file it takes a while to be counted."""
         if (start, end) not in self._ranges:
             self._ranges[start, end] = {

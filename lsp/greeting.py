@@ -35,6 +35,7 @@ class Greeting:
     shows_progress: bool = False
     applies_edits: bool = False  # when the server asks for it
     asks_users: bool = False  # shows a message with something to choose from
+    keeps_more: bool = False  # lets such an entry have more than a title
     takes_actions: bool = False  # code actions as objects, not only as commands
     ghost_text: bool = True  # fills are offered as inline completion
     menu: bool = False  # fills are offered in the completion menu
@@ -61,6 +62,7 @@ def greeting_from(msg_id: str | int, params: Message) -> Greeting:
     known = [name for name in cast(list[object], offered) if name in ENCODINGS] \
         if isinstance(offered, list) else []  # fmt: skip
     action = part(params, "capabilities", "textDocument", "codeAction")
+    asking = part(params, "capabilities", "window", "showMessage")
     ghost_text, menu = where_shown(params)
     editor = part(params, "clientInfo", "name")
     return Greeting(
@@ -71,7 +73,8 @@ def greeting_from(msg_id: str | int, params: Message) -> Greeting:
         shows_progress=part(params, "capabilities", "window", "workDoneProgress") is True,
         # Not asked for is `documentChanges`: Neovim takes them, but does not say so.
         applies_edits=part(params, "capabilities", "workspace", "applyEdit") is True,
-        asks_users=isinstance(part(params, "capabilities", "window", "showMessage"), dict),
+        asks_users=isinstance(asking, dict),
+        keeps_more=part(asking, "messageActionItem", "additionalPropertiesSupport") is True,
         takes_actions=isinstance(part(action, "codeActionLiteralSupport"), dict),
         ghost_text=ghost_text,
         menu=menu,

@@ -128,6 +128,8 @@ class Wire(LanguageServerProtocol):
         return kind
 
     def get_message_type(self, method: str) -> type[Any] | None:  # pyright: ignore[reportIncompatibleVariableOverride]  # cached in pygls
+        if method == types.WINDOW_SHOW_MESSAGE_REQUEST:
+            return None  # only asked by us, with entries that the library's types have no room for
         return Own if method == START else super().get_message_type(method)
 
     def _known_methods(self) -> set[str]:

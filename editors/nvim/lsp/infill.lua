@@ -32,6 +32,10 @@ return {
     ['infill/canvas'] = function(...)
       return require('infill.drafts').show(...)
     end,
+    -- Of several texts one is chosen where it would stand, see :help infill-choosing.
+    ['window/showMessageRequest'] = function(...)
+      return require('infill.choice').ask(...)
+    end,
   },
   get_language_id = function(_, filetype)
     return (filetype == 'sh' or filetype == 'bash') and 'shellscript' or filetype

@@ -40,6 +40,16 @@ end)
 for name, command in pairs({ fill = 'fill', ['fill-all'] = 'fill-all', ['repair'] = 'repair', cancel = 'cancel' }) do
   map('n', name, ':Infill ' .. command, ('<Cmd>Infill %s<CR>'):format(command))
 end
+for name, count in pairs({ next = 1, previous = -1 }) do
+  map('n', name, 'Look at another of the texts to choose from', function()
+    require('infill.choice').move(count * vim.v.count1)
+  end)
+end
+for _, name in ipairs({ 'take', 'leave' }) do
+  map('n', name, ('Of the texts to choose from %s'):format(name == 'take' and 'take this' or 'take none'), function()
+    require('infill.choice')[name]()
+  end)
+end
 map('x', 'rewrite', ':Infill rewrite', ':Infill rewrite<CR>')
 
 local group = vim.api.nvim_create_augroup('infill', {})

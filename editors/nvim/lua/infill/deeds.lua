@@ -51,6 +51,8 @@ local function act(deed, called)
   local client = client_here()
   if not client then
     return
+  elseif not vim.bo.modifiable then
+    return say("this buffer must not be changed ('nomodifiable'): nothing is begun", vim.log.levels.WARN)
   end
   local wish = {
     deed = deed,
@@ -120,6 +122,7 @@ M.commands = {
     run = function()
       local client = client_here()
       if client then
+        require('infill.choice').leave()
         ask(client, 'infill.cancel', { vim.uri_from_bufnr(0) })
       end
     end,

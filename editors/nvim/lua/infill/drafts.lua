@@ -3,6 +3,7 @@
 local M = {}
 
 local api = vim.api
+local drawing = require('infill.drawing')
 local space = api.nvim_create_namespace('infill.drafts')
 
 ---@class infill.Canvas
@@ -13,8 +14,6 @@ local space = api.nvim_create_namespace('infill.drafts')
 ---@field marks table<string|integer, { text: integer, old: integer? }> by hole
 
 local canvases = {} ---@type table<integer, infill.Canvas> by buffer
-
-local GROUPS = { InfillSettled = 'Comment', InfillUnsettled = 'NonText', InfillReplaced = 'DiagnosticDeprecated' }
 
 local function erase(buffer)
   if api.nvim_buf_is_valid(buffer) then
@@ -65,9 +64,7 @@ local function on_key(key, typed)
 end
 
 local function begin(buffer, told, client)
-  for name, link in pairs(GROUPS) do
-    api.nvim_set_hl(0, name, { link = link, default = true })
-  end
+  drawing.name_groups()
   local canvas = { id = told.id, uri = told.uri, client = client, is_over = false, marks = {} }
   canvases[buffer] = canvas
   vim.on_key(on_key, space)
@@ -89,8 +86,8 @@ local function begin(buffer, told, client)
   return canvas
 end
 
---- The text in lines of chunks, each chunk with its highlight group.
-local function lines_of(hole, encoding, tab)
+--- The text in pieces, each with its highlight group.
+local function pieces_of(hole, encoding)
   local pieces, at = {}, 0
   local function add(until_, group)
     if until_ > at then
@@ -104,54 +101,7 @@ local function lines_of(hole, encoding, tab)
     add(vim.str_byteindex(hole.text, encoding, start + length, false), 'InfillSettled')
   end
   add(#hole.text, 'InfillUnsettled')
-  local lines = { {} }
-  for _, piece in ipairs(pieces) do
-    for n, text in ipairs(vim.split(piece[1], '\n', { plain = true })) do
-      if n > 1 then
-        table.insert(lines, {})
-      end
-      if text ~= '' then
-        table.insert(lines[#lines], { (text:gsub('\t', tab)), piece[2] })
-      end
-    end
-  end
-  return lines
-end
-
---- Row, column in bytes, and the line there; a place behind the last line is that line's end.
-local function place_of(buffer, position, encoding)
-  local row = math.min(position.line, api.nvim_buf_line_count(buffer) - 1)
-  local line = api.nvim_buf_get_lines(buffer, row, row + 1, true)[1]
-  local column = row < position.line and #line or vim.str_byteindex(line, encoding, position.character, false)
-  return row, column, line
-end
-
---- What stands there is struck through, and the draft follows it: below it where it is several
---- lines, since text within a line can be drawn on that line alone.
-local function draw(buffer, hole, marks, encoding)
-  local row, column, line = place_of(buffer, hole.range.start, encoding)
-  local last_row, last_column = place_of(buffer, hole.range['end'], encoding)
-  local lines = lines_of(hole, encoding, (' '):rep(vim.bo[buffer].tabstop))
-  if last_row > row then
-    table.insert(lines[1], 1, { line:sub(1, column):gsub('%S', ' '), 'InfillUnsettled' })
-    table.insert(lines, 1, {})
-  end
-  if last_row > row or last_column > column then
-    marks.old = api.nvim_buf_set_extmark(buffer, space, row, column, {
-      id = marks.old,
-      end_row = last_row,
-      end_col = last_column,
-      hl_group = 'InfillReplaced',
-    })
-  end
-  marks.text = api.nvim_buf_set_extmark(buffer, space, last_row, last_column, {
-    id = marks.text,
-    virt_text = #lines[1] > 0 and lines[1] or nil,
-    virt_text_pos = 'inline',
-    virt_lines = #lines > 1 and vim.list_slice(lines, 2) or nil,
-    hl_mode = 'combine',
-    right_gravity = false,
-  })
+  return pieces
 end
 
 --- The handler of `infill/canvas`.
@@ -172,11 +122,12 @@ function M.show(_, told, context)
   elseif canvas.is_over then
     return
   end
-  local marks = canvas.marks
+  local marks, encoding = canvas.marks, client.offset_encoding
   canvas.marks = {}
   for _, hole in ipairs(told.holes) do
     canvas.marks[hole.id] = marks[hole.id] or {}
-    draw(buffer, hole, canvas.marks[hole.id], client.offset_encoding)
+    local lines = drawing.lines_of(pieces_of(hole, encoding), buffer)
+    drawing.draw(buffer, space, canvas.marks[hole.id], hole.range, encoding, lines)
     marks[hole.id] = nil
   end
   for _, gone in pairs(marks) do
