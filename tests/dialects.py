@@ -1,4 +1,4 @@
-"""What clients of other kinds of servers send, and the app's answers, read as they would read them."""
+"""What clients of other kinds of servers send, and what they read in the answers."""
 
 from __future__ import annotations
 
