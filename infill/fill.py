@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -16,75 +16,22 @@ from infill.answer import Answer, Watch, answer_to
 from infill.aside import aside
 from infill.context import compose, context_of, wide_of
 from infill.document import Document
-from infill.edit import Edit, applied, line_end_of, worse_with
+from infill.edit import Edit, applied, worse_with
 from infill.hole import hole_at
-from infill.judge.choose import Choice, choices_from, nearby
-from infill.judge.repair import Repaired, offence, repair
-from infill.judge.tidy import tidy
 from infill.judge.together import held_together
+from infill.judge.verdict import Fill, Further, Request, Timing, judged, text_of
 from infill.memory import Known, Memory, made_with
 from infill.privacy import refusal
 from infill.project import project_of
 from infill.reason import Reason
 from infill.settings import Settings
 from infill.several import beside_the_others, narrowed, stood_in, tidied
-from model.canvas import Canvas, Claim, Denoiser, Draft, Hole, Piece
+from model.canvas import Canvas, Claim, Denoiser, Draft, Hole
 
 MOST_OTHERS = 8  # files that may have to be parsed for one request
 PATIENT = 4  # times the deadline: nobody waits for what is speculative, but it is not kept for ever
 
 __all__ = ["Edit", "Fill", "Timing", "Watch", "applied", "fill_at", "fill_holes"]
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Where the time went. `queue_ms` is how long the canvas waited for the model, `wire_ms` what
-    went by between here and the server that has it, `pause_ms` how long another key was waited
-    for."""
-
-    context_ms: float = 0.0
-    queue_ms: float = 0.0
-    steps_ms: float = 0.0
-    tidy_ms: float = 0.0
-    wire_ms: float = 0.0
-    pause_ms: float = 0.0
-
-    @property
-    def total(self) -> float:
-        return sum(getattr(self, name) for name in self.__slots__)
-
-
-@dataclass(frozen=True, slots=True)
-class Further:
-    """Another edit that is worth showing in the place of the first, and its score."""
-
-    edit: Edit
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class Fill:
-    """An edit worth showing and its score, or no edit and the reason; never neither.
-
-    `score` is how probable it is that exactly this belongs there, where the model weighed several
-    texts, else the mean confidence of the pieces shown. `steps` counts the model's steps, those of
-    a repair included; holes that were filled jointly share theirs. `others` are further texts for
-    the same hole, the best first; None where there may be some that nobody has looked for. It is
-    `whole` unless the deadline came before the model's last draft.
-    """
-
-    edit: Edit | None
-    score: float
-    reason: Reason | None
-    steps: int
-    timing: Timing
-    remembered: bool = False
-    others: tuple[Further, ...] | None = ()
-    whole: bool = True
-
-    def __post_init__(self) -> None:
-        if (self.edit is None) == (self.reason is None):
-            raise ValueError("a fill has either an edit or a reason why there is none")
 
 
 async def fill_at(
@@ -115,7 +62,7 @@ async def fill_at(
     wanted = replace(settings, min_confidence=0.0) if invoked else settings
     deadline = _deadline(settings, PATIENT if claim.speculative else patience)
     claim = replace(claim, behind_ms=(patience - 1) * settings.deadline_ms)
-    request = _Request(denoiser, wanted, deadline, root, watch, perf_counter(), claim, most)
+    request = Request(denoiser, wanted, deadline, root, watch, perf_counter(), claim, most)
     others = _of_the_same_kind(others, document, settings)
     question = made_with(denoiser.card, settings, others)
     known = memory.recall(document, cursor, question)
@@ -159,9 +106,9 @@ async def drafted(
     somebody can wait for. The canvas is that of one hole of the document; no model is asked."""
     wanted = replace(settings, min_confidence=0.0) if invoked else settings
     now = asyncio.get_running_loop().time()
-    request = _Request(denoiser, wanted, now, None, None, perf_counter(), most=most)
+    request = Request(denoiser, wanted, now, None, None, perf_counter(), most=most)
     answer = Answer(draft, steps, draft.queue_ms, max(0.0, ms - draft.queue_ms))
-    return await _judged(document, canvas, answer=answer, i=0, request=request, context_ms=0.0)
+    return await judged(document, canvas, answer=answer, i=0, request=request, context_ms=0.0)
 
 
 async def fill_holes(
@@ -179,33 +126,13 @@ async def fill_holes(
     Each edit is meant for `document` as it is, and all of them together parse no worse than it
     does; a hole without an edit keeps its text. Raises `ModelError`.
     """
-    request = _Request(denoiser, settings, _deadline(settings), root, watch, perf_counter())
+    request = Request(denoiser, settings, _deadline(settings), root, watch, perf_counter())
     if reason := _refused(document, request):
         return tuple(request.nothing(reason) for _ in holes)
     others = _of_the_same_kind(others, document, settings)
     if not holes or "several-holes" in denoiser.card.abilities:
         return await _filled(document, holes, others, request) if holes else ()
     return await _filled_one_by_one(document, holes, others, request)
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """What stays the same from the question to the fill."""
-
-    denoiser: Denoiser
-    settings: Settings
-    deadline: float  # in the event loop's time
-    root: Path | None
-    watch: Watch | None
-    began: float
-    claim: Claim = Claim()
-    most: int = 1  # texts for a hole
-
-    def elapsed_ms(self) -> float:
-        return (perf_counter() - self.began) * 1000
-
-    def nothing(self, reason: Reason) -> Fill:
-        return Fill(None, 0.0, reason, 0, Timing(self.elapsed_ms()))
 
 
 def _known(fill: Fill, edit: Edit) -> Known:
@@ -215,7 +142,7 @@ def _known(fill: Fill, edit: Edit) -> Known:
     return Known(edit.text, fill.score, others)
 
 
-def _recalled(known: Known, cursor: int, request: _Request) -> Fill:
+def _recalled(known: Known, cursor: int, request: Request) -> Fill:
     further = (known.others or ())[: request.most - 1]
     return Fill(
         Edit(cursor, cursor, known.text), known.score, None, 0, Timing(request.elapsed_ms()),
@@ -228,7 +155,7 @@ def _deadline(settings: Settings, times: float = 1) -> float:
     return asyncio.get_running_loop().time() + times * settings.deadline_ms / 1000
 
 
-def _refused(document: Document, request: _Request, known: Known | None = None) -> Reason | None:
+def _refused(document: Document, request: Request, known: Known | None = None) -> Reason | None:
     """Why the model must not see the file, asked before any work but a look into the memory.
 
     Where a fill is `known` the text was read when it was made, and only the fill has been typed
@@ -252,7 +179,7 @@ def _of_the_same_kind(
 
 
 async def _filled(
-    document: Document, holes: Sequence[Hole], others: Sequence[Document], request: _Request
+    document: Document, holes: Sequence[Hole], others: Sequence[Document], request: Request
 ) -> tuple[Fill, ...]:
     canvas = await asyncio.to_thread(_canvas, document, holes, others, request)
     context_ms = request.elapsed_ms()
@@ -260,10 +187,10 @@ async def _filled(
         canvas, request.denoiser, deadline=request.deadline, watch=request.watch,
         claim=request.claim,
     )  # fmt: skip
-    judged = partial(_judged, answer=answer, request=request, context_ms=context_ms)
+    judge = partial(judged, answer=answer, request=request, context_ms=context_ms)
     if len(holes) == 1:
-        return (await judged(document, canvas, i=0),)
-    written = [_text_of(answer.pieces(i)) for i in range(len(holes))]
+        return (await judge(document, canvas, i=0),)
+    written = [text_of(answer.pieces(i)) for i in range(len(holes))]
     most = request.settings.max_lines
     texts = await aside(
         len(document.text) * len(holes), partial(tidied, document, holes, written, most)
@@ -278,7 +205,7 @@ async def _filled(
     # ones: one alone may well break a file that they mend together.
     for i in reversed(range(len(holes))):
         beside, hole = beside_the_others(document, holes, texts, i)
-        fill = await judged(beside, narrowed(canvas, hole, i, texts), i=i)
+        fill = await judge(beside, narrowed(canvas, hole, i, texts), i=i)
         if fill.edit:
             fill = replace(fill, edit=replace(fill.edit, start=holes[i].start, end=holes[i].end))
         texts[i] = fill.edit.text if fill.edit else stood_in(document, holes[i])
@@ -304,7 +231,7 @@ def _no_worse_together(document: Document, fills: tuple[Fill, ...]) -> tuple[Fil
 
 
 async def _filled_one_by_one(
-    document: Document, holes: Sequence[Hole], others: Sequence[Document], request: _Request
+    document: Document, holes: Sequence[Hole], others: Sequence[Document], request: Request
 ) -> tuple[Fill, ...]:
     """For a model that sees one hole only: from the last to the first, each in what the later
     ones have become."""
@@ -318,7 +245,7 @@ async def _filled_one_by_one(
 
 
 def _canvas(
-    document: Document, holes: Sequence[Hole], others: Sequence[Document], request: _Request
+    document: Document, holes: Sequence[Hole], others: Sequence[Document], request: Request
 ) -> Canvas:
     """What is private among the other files stays so in every canvas."""
     card, settings = request.denoiser.card, request.settings
@@ -328,94 +255,3 @@ def _canvas(
     canvas = compose(context_of(document, holes, budget=budget, others=readable), holes)
     texts = project_of(document, readable, root=request.root, settings=settings)
     return replace(canvas, wide=wide_of(document, holes), others=texts)
-
-
-async def _judged(
-    document: Document,
-    canvas: Canvas,
-    *,
-    answer: Answer,
-    i: int,
-    request: _Request,
-    context_ms: float,
-) -> Fill:
-    """What of the answer for hole `i` is worth showing; `canvas` is that of this hole alone."""
-    began = perf_counter()
-    hole, pieces = canvas.holes[0], answer.pieces(i)
-    settings, most = request.settings, request.settings.max_lines
-    size = len(document.text)
-    rivals = answer.rivals(i)
-    choose = partial(
-        choices_from, rivals, pieces, hole, document, most=request.most, max_lines=most
-    )
-    choices = await aside(size, choose) if rivals else ()
-    choice = choices[0] if choices else None
-    shown = choice.text if choice else tidy(_text_of(pieces), hole, document, max_lines=most)
-    repaired = Repaired(shown)
-    if not isinstance(shown, Reason) and not _parsed_with(choice, hole, document):
-        repaired = await repair(
-            shown, hole, document, canvas, denoiser=request.denoiser, deadline=request.deadline,
-            max_lines=most, watch=request.watch, claim=request.claim,
-        )  # fmt: skip
-    text, steps = repaired.text, answer.steps + sum(it.steps for it in repaired.answers)
-    score = 0.0
-    if not isinstance(shown, Reason):
-        score = choice.probability if choice else _score(pieces, shown)
-        score = min(score, repaired.score)
-    timing = _timing(context_ms, answer, repaired.answers, (perf_counter() - began) * 1000)
-    if isinstance(text, Reason):
-        # Half an answer is dropped for want of time, whatever it lacks.
-        reason = text if answer.final else Reason.DEADLINE
-        return Fill(None, score, reason, steps, timing)
-    if score < settings.gate:
-        return Fill(None, score, Reason.LOW_CONFIDENCE, steps, timing)
-    further = partial(_further, [it for it in choices[1:] if it.text != text], hole, document)
-    return Fill(
-        _edit(text, hole, document), score, None, steps, timing,
-        others=await aside(size, further) if request.most > 1 else None if rivals else (),
-        whole=answer.final,
-    )  # fmt: skip
-
-
-def _edit(text: str, hole: Hole, document: Document) -> Edit:
-    return Edit(hole.start, hole.end, text.replace("\n", line_end_of(document.text)))
-
-
-def _further(choices: Sequence[Choice], hole: Hole, document: Document) -> tuple[Further, ...]:
-    """Without those that parse worse where all of the document is looked at."""
-    return tuple(
-        Further(_edit(it.text, hole, document), it.probability)
-        for it in choices
-        if _parsed_with(it, hole, document) or offence(it.text, hole, document) is None
-    )
-
-
-def _parsed_with(choice: Choice | None, hole: Hole, document: Document) -> bool:
-    """Whether all of the document was parsed with the choice when it was made."""
-    return choice is not None and nearby(document, hole)[0].text == document.text
-
-
-def _text_of(pieces: Sequence[Piece]) -> str:
-    return "".join(piece.text for piece in pieces)
-
-
-def _timing(
-    context_ms: float, answer: Answer, repairs: Sequence[Answer], judged_ms: float
-) -> Timing:
-    """`judged_ms` is what came after the answer, the repairs with their own steps included."""
-    repairing_ms = sum(it.queue_ms + it.steps_ms + it.wire_ms for it in repairs)
-    queue_ms = sum(it.queue_ms for it in (answer, *repairs))
-    steps_ms = sum(it.steps_ms for it in (answer, *repairs))
-    wire_ms = sum(it.wire_ms for it in (answer, *repairs))
-    return Timing(context_ms, queue_ms, steps_ms, judged_ms - repairing_ms, wire_ms)
-
-
-def _score(pieces: Sequence[Piece], shown: str) -> float:
-    """The mean confidence of the pieces that what is shown was made of."""
-    confidences: list[float] = []
-    covered = 0
-    for piece in pieces:
-        if covered < len(shown):
-            confidences.append(piece.confidence)
-        covered += len(piece.text)
-    return sum(confidences) / len(confidences) if confidences else 0.0
