@@ -24,32 +24,27 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from statistics import median
-from typing import Any, cast
+from typing import cast
 
 import torch
 from device import copy_speed, machine, peak, seconds, wait
 from record import ROOT, append, table
-from torch import Tensor, nn
-from transformers.models.diffusion_gemma import (
-    DiffusionGemmaConfig,
-    DiffusionGemmaForBlockDiffusion,
-    DiffusionGemmaTextConfig,
-)
-from transformers.models.diffusion_gemma.modeling_diffusion_gemma import DiffusionGemmaTextExperts
-from transformers.models.gemma4.configuration_gemma4 import Gemma4VisionConfig
+from torch import nn
 
 sys.path.insert(0, str(ROOT))
 
+from gemma_random import Trial, published, random_experts, random_model, tiny
+from left_to_right import Reader
+
 from model.gemma.decode import NOISE, Decoding, Row
 from model.gemma.desk import Desk
-from model.gemma.experts import KINDS, WAYS, NarrowExperts, best_way, put_in
-from model.gemma.footprint import PUBLISHED, dense_parameters, footprint
+from model.gemma.experts import KINDS, WAYS, NarrowExperts, best_way
+from model.gemma.footprint import dense_parameters, footprint
 from model.gemma.history import History
-from model.gemma.load import share
 from model.gemma.network import Network
 from model.gemma.sampler import Policy
 from model.static import captured
@@ -60,42 +55,6 @@ WIDE = 2  # bytes of a bfloat16
 TILES = ((32, 3), (32, 5), (64, 5), (128, 3), (128, 5))  # outputs and stages of the fused kernel
 # Never stable for long enough, never sure enough: all steps are taken.
 POLICY = Policy(stability=1, confidence=0.0, doubt=0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """What is measured, and on which shape."""
-
-    device: str
-    repeats: int
-    shape: dict[str, Any]
-    prompt: int
-    canvas: int
-    hole: int
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return torch.bfloat16 if self.device == "cuda" else torch.float32
-
-    @property
-    def config(self) -> Any:
-        return DiffusionGemmaTextConfig(**self.shape)
-
-
-def published(repeats: int) -> Trial:
-    return Trial("cuda", repeats, PUBLISHED, prompt=2048, canvas=256, hole=64)
-
-
-def tiny() -> Trial:
-    small = {
-        "vocab_size": 97, "hidden_size": 64, "intermediate_size": 48, "num_hidden_layers": 3,
-        "layer_types": ["sliding_attention", "sliding_attention", "full_attention"],
-        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16,
-        "num_global_key_value_heads": 1, "global_head_dim": 32, "sliding_window": 16,
-        "num_experts": 8, "top_k_experts": 2, "moe_intermediate_size": 32,
-        "max_position_embeddings": 512,
-    }  # fmt: skip
-    return Trial("cpu", 2, PUBLISHED | small, prompt=40, canvas=24, hole=8)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -186,13 +145,6 @@ def reason_of(error: Exception) -> str:
     return (str(error).strip() or repr(error)).splitlines()[0][:90]
 
 
-def random_experts(config: Any, trial: Trial) -> nn.Module:
-    with torch.device("meta"):
-        experts = DiffusionGemmaTextExperts(config)
-    fill(experts, trial)
-    return experts
-
-
 def replayed(work: Callable[[], object], device: str) -> Callable[[], object]:
     """The work as a graph, where there are graphs."""
     if device != "cuda":
@@ -202,67 +154,6 @@ def replayed(work: Callable[[], object], device: str) -> Callable[[], object]:
 
 
 # The network
-
-
-def random_model(trial: Trial, kind: str = "") -> DiffusionGemmaForBlockDiffusion:
-    """As it would be loaded: built without weights, then filled one matrix after another, or one
-    expert where experts are narrow."""
-    vision = Gemma4VisionConfig(
-        hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
-        num_key_value_heads=2, head_dim=8,
-    )  # fmt: skip
-    config = DiffusionGemmaConfig(
-        text_config=trial.config, vision_config=vision, canvas_length=trial.canvas
-    )
-    with torch.device("meta"):
-        model = DiffusionGemmaForBlockDiffusion(config)
-    parts: Any = model.model
-    decoder, encoder = parts.decoder, parts.encoder.language_model
-    share(decoder, encoder)
-    if kind:
-        put_in(model, kind)
-    for stack in (decoder, encoder):
-        for module in stack.modules():
-            fill(module, trial)
-        stack.rotary_emb = type(stack.rotary_emb)(stack.rotary_emb.config, device=trial.device)
-    embedding = decoder.embed_tokens
-    embedding.embed_scale = torch.tensor(embedding.scalar_embed_scale, device=trial.device)
-    whole: Any = model
-    whole.lm_head.weight = embedding.weight
-    return model.eval().requires_grad_(False)
-
-
-def fill(module: nn.Module, trial: Trial) -> None:
-    """Gives a module's own weights values, if it has none yet."""
-    for name, weight in list(module.named_parameters(recurse=False)):
-        if weight.is_meta:
-            its = Noise(weight.shape, trial)
-            value = its.whole() if weight.dim() > 1 else torch.ones_like(its.whole())
-            setattr(module, name, nn.Parameter(value, requires_grad=False))
-    if isinstance(module, NarrowExperts):
-        for name in ("gate_up_proj", "down_proj"):
-            narrow = module.narrow(name)
-            if narrow.weight.is_meta:
-                packed = 2 if narrow.kind == "int4" else 1
-                *outer, width = narrow.weight.shape
-                module.take(name, Noise((*outer, packed * width), trial), trial.device)
-    elif (scalar := getattr(module, "layer_scalar", None)) is not None and scalar.is_meta:
-        module.register_buffer("layer_scalar", torch.ones(1, device=trial.device))
-
-
-@dataclass(frozen=True, slots=True)
-class Noise:
-    """Random weights, of which `experts.quantised` asks for one expert at a time."""
-
-    shape: Sequence[int]
-    trial: Trial
-
-    def whole(self) -> Tensor:
-        value = torch.empty(self.shape, device=self.trial.device, dtype=self.trial.dtype)
-        return value.normal_(std=self.shape[-1] ** -0.5)
-
-    def __getitem__(self, expert: int) -> Tensor:
-        return Noise(self.shape[1:], self.trial).whole()
 
 
 def whole(trial: Trial, speed: float) -> list[str]:
@@ -455,60 +346,6 @@ def left_to_right(trial: Trial, network: Network, history: History, way: str) ->
             work()
 
     return seconds(all_of_them, trial.device, times=min(3, trial.repeats))
-
-
-class Reader:
-    """The same backbone from left to right: a token a pass, its keys and values kept where they
-    stay, the likeliest token the next. A pass asks the host nothing."""
-
-    def __init__(self, network: Network, history: History, room: int) -> None:
-        self.network = network
-        self.length = history.length
-        self.last = history.ids[-1]
-        device = network.weight.device
-        self.firsts = {kind: layer.first(self.length) for kind, layer in network.kinds.items()}
-        self.keys, self.values = (
-            [
-                torch.cat((kept[:, :, layer.first(self.length) : self.length],
-                           kept.new_zeros(1, layer.heads, room + 1, layer.width)), 2)
-                for kept, layer in zip(held, network.layers, strict=True)
-            ]
-            for held in (history.keys, history.values)
-        )  # fmt: skip
-        self.id = torch.zeros(1, 1, dtype=torch.long, device=device)
-        self.place = torch.zeros(1, dtype=torch.long, device=device)
-        self.written = torch.zeros(room + 1, dtype=torch.long, device=device)
-        self.begin()
-
-    def begin(self) -> None:
-        """Back to where the prompt ends, whose last token is read once more."""
-        self.id.fill_(self.last)
-        self.place.fill_(self.length - 1)
-
-    def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        at = self.place - self.firsts[self.network.types[layer]]
-        self.keys[layer].index_copy_(2, at, keys)
-        self.values[layer].index_copy_(2, at, values)
-        return self.keys[layer], self.values[layer]
-
-    def step(self) -> None:
-        network = self.network
-        masks = {
-            kind: network.causal(self.place, self.seen(kind), layer)
-            for kind, layer in network.kinds.items()
-        }
-        hidden = network.encoder.embed_tokens(self.id)
-        past: Any = self
-        hidden = network.through(network.encoder, hidden, self.place[None], masks, past)
-        best = network.head(network.encoder.norm(hidden)[0]).argmax(-1)
-        self.id.copy_(best[None])
-        self.written.index_copy_(0, self.place - self.length + 1, best)
-        self.place.add_(1)
-
-    def seen(self, kind: str) -> Tensor:
-        number = self.network.types.index(kind)
-        columns = self.keys[number].shape[2]
-        return torch.arange(columns, device=self.place.device) + self.firsts[kind]
 
 
 if __name__ == "__main__":
