@@ -32,6 +32,16 @@ def servers_of_this_run() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A runtime folder of the test's own, in whose servers nobody else has a part."""
+    path = short_folder()
+    for name, value in environment(path, exit_after=2).items():
+        monkeypatch.setenv(name, value)
+    with swept(path, 2):
+        yield path
+
+
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:

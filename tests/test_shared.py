@@ -35,7 +35,7 @@ from model.serving.runtime import FOLDER, place_for
 from model.serving.supervise import LAUNCHER, Asked, found_or_started
 from model.serving.watch import Watch
 from tests.raw_client import RawClient, server_command
-from tests.servers import Served, environment, servers, short_folder, swept, until
+from tests.servers import Served, servers, until
 
 # Not imported: only servers need it.
 pytestmark = pytest.mark.skipif(not find_spec("torch"), reason="torch is not installed")
@@ -46,16 +46,6 @@ WHERE = (1, len("    return "))
 PATIENT = {"deadline_ms": 60_000, "min_confidence": 0.0}
 MOST_MB = 80  # of a window's process, in memory
 BUNDLED = Asked("bundled", {}, 0)
-
-
-@pytest.fixture
-def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A runtime folder of the test's own, in whose servers nobody else has a part."""
-    path = short_folder()
-    for name, value in environment(path, exit_after=2).items():
-        monkeypatch.setenv(name, value)
-    with swept(path, 2):
-        yield path
 
 
 def status_of(window: RawClient) -> dict[str, Any]:

@@ -24,7 +24,7 @@ import pytest
 
 from model.serving.runtime import answers
 from tests.raw_client import RawClient, server_command
-from tests.servers import Served, environment, servers, short_folder, swept, until
+from tests.servers import Served, servers, until
 from tests.test_shared import PATIENT, URI, WHERE, begin, fill_in, status_of
 from tests.test_shared import TEXT as SHORT_TEXT
 
@@ -39,15 +39,6 @@ TEXT = "".join(f"def area_{i}(width, height):\n    return width * height\n\n\n" 
 TEXT += SHORT_TEXT
 LINE = TEXT.count("\n") - SHORT_TEXT.count("\n") + WHERE[0]
 GONE = 15.0  # seconds; what is gone is noticed at once, and a machine may be slow
-
-
-@pytest.fixture
-def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    path = short_folder()
-    for name, value in environment(path, exit_after=2).items():
-        monkeypatch.setenv(name, value)
-    with swept(path, 2):
-        yield path
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from tests.nvim import Neovim
 from tests.raw_client import RawClient, server_command
-from tests.servers import environment, servers, short_folder, swept, until
+from tests.servers import servers, until
 from tests.test_nvim import MISSING, REPOSITORY, open_file
 from tests.test_shared import MOST_MB, PATIENT, TEXT, URI, WHERE, begin, fill_in, status_of
 
@@ -20,15 +19,6 @@ pytestmark = [
     pytest.mark.skipif(bool(MISSING), reason=MISSING),
     pytest.mark.skipif(not find_spec("torch"), reason="torch is not installed"),
 ]
-
-
-@pytest.fixture
-def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    path = short_folder()
-    for name, value in environment(path, exit_after=2).items():
-        monkeypatch.setenv(name, value)
-    with swept(path, 2):
-        yield path
 
 
 def opened(home: Path) -> Neovim:
