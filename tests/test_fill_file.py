@@ -316,6 +316,18 @@ async def test_watching_in_a_terminal_shows_all_holes_resolve() -> None:
     assert "step 4 · 100% settled" in shown
 
 
+async def test_what_was_chosen_in_the_end_is_seen_last() -> None:
+    seen: list[tuple[str, ...]] = []
+    hole = Hole(4, 4)
+    filled = await fill_document(
+        Document(None, "python", "a = \n"), (hole,),
+        denoiser=Scripted("1 +", rivals={"1 + 1": 0.9}), settings=Settings(min_confidence=0.0),
+        watch=lambda canvas, draft: seen.append(draft.texts),
+    )  # fmt: skip
+    assert filled.text == "a = 1 + 1\n"
+    assert (seen[-2], seen[-1]) == (("1 +",), ("1 + 1",))
+
+
 def test_settled_text_a_guess_and_noise_look_different() -> None:
     canvas = Canvas(("f(", ")"), (Hole(2, 2),))
     pieces = (Piece("sure", 0.9), Piece("maybe", 0.6, False), Piece("no\n", 0.1, False),
