@@ -25,9 +25,10 @@ from rich.text import Text
 sys.path.insert(0, str(ROOT))
 
 from infill.code.syntax import language_of
-from infill.deeds.fill_all import PATIENCE_MS, fill_document
+from infill.deeds.fill_all import PATIENCE_MS
+from infill.deeds.holes import gaps_in
+from infill.deeds.joint import filled_gaps
 from infill.document import Document
-from infill.hole import holes_in
 from infill.settings import Settings
 from infill.verbs.show import seconds_of, unfolded, view_of
 from model import Canvas, Draft
@@ -73,11 +74,11 @@ def seen(file: Path, model: str) -> tuple[list[RenderableType], list[float]]:
     denoiser = load(model)
     try:
         filled = asyncio.run(
-            fill_document(
+            filled_gaps(
                 document,
-                holes_in(document),
-                denoiser,
-                Settings(deadline_ms=PATIENCE_MS, min_confidence=0.0),
+                gaps_in(document),
+                denoiser=denoiser,
+                settings=Settings(deadline_ms=PATIENCE_MS, min_confidence=0.0),
                 watch=lambda canvas, draft: drafts.append((canvas, draft)),
             )
         )
