@@ -244,6 +244,15 @@ def test_brackets_and_quotes_match_the_text_around(
     assert tidied(source, answer) == expected
 
 
+@pytest.mark.parametrize("quotes", ['"""', "'''"])
+def test_a_docstring_that_is_being_written_above_many_backslashes_holds_nothing_up(
+    quotes: str,
+) -> None:
+    patterns = r"NAME = r'\w+\s*\(\d\)'" + "\n"
+    source = f"def f():\n    {quotes}Say ‸\n\n" + 50 * patterns
+    assert tidied(source, "it.") == "it."
+
+
 @pytest.mark.parametrize(
     ("language", "source", "answer", "expected"),
     [

@@ -87,7 +87,9 @@ def _strings(language: str) -> tuple[str, str]:
         return r"(?!)", r"(?!)"
     whole, cut = [r'"(?:\\(?s:.)|[^"\\\n])*"'], [r'"[^\n]*']
     if language == "python":
-        whole.insert(0, r'"""(?s:\\.|.)*?"""|' + r"'''(?s:\\.|.)*?'''")
+        # A backslash may be read in one way only: with two, text that ends in no quotes takes twice
+        # as long for each more.
+        whole.insert(0, r'"""(?s:\\.|[^\\])*?"""|' + r"'''(?s:\\.|[^\\])*?'''")
         cut.insert(0, r'(?:"""|' + r"''')(?s:.*)")
     if language in WITH_CHARACTERS:  # a lone quote may be a lifetime or a digit separator
         whole.append(r"'(?:\\[^\n']{1,10}|\\'|[^'\\\n])'")
