@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from model.serving.runtime import answers
 from tests.raw_client import ROOT
@@ -140,6 +141,20 @@ def listening(served: Served) -> bool:
     """Fails where it has ended, with what it said."""
     assert served.process.poll() is None, served.out
     return answers(served.socket) and served.get("/healthz")["pid"] == served.process.pid
+
+
+def certified(folder: Path) -> tuple[str, ...]:
+    """Options that serve 127.0.0.1 with a certificate, `cert.pem` in the folder, of its own making.
+    Skips the test where there is nothing to make one with."""
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+            "-nodes", "-keyout", str(key), "-out", str(cert), "-days", "2", "-subj", "/CN=x",
+            "-addext", "subjectAltName=IP:127.0.0.1"]  # fmt: skip
+    try:
+        subprocess.run(made, check=True, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("no openssl to make a certificate with")
+    return "--tls-cert", str(cert), "--tls-key", str(key)
 
 
 def refused(*options: str, model: str = "scripted:x", **environment: str) -> str:

@@ -23,7 +23,7 @@ from model import ModelError
 from model.serving.listening import Tls, at_address, at_path
 from model.serving.run import Serving, token_of
 from tests.servers import short_folder, until
-from tests.serving import CANVAS, WHOLE, Served, command, refused, serving
+from tests.serving import CANVAS, WHOLE, Served, certified, command, refused, serving
 
 TOKEN = "a-token-that-is-long-enough"
 TLS = Tls(Path("cert.pem"))
@@ -223,23 +223,26 @@ def test_a_token_that_nobody_gave_is_made_and_kept_for_this_user_alone():
 
 
 def test_a_team_asks_over_tls(tmp_path: Path):
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-            "-nodes", "-keyout", str(key), "-out", str(cert), "-days", "2", "-subj", "/CN=x",
-            "-addext", "subjectAltName=IP:127.0.0.1"]  # fmt: skip
-    try:
-        subprocess.run(made, check=True, capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("no openssl to make a certificate with")
-    options = ("--listen", "0.0.0.0:0", "--token-env", "T", "--tls-cert", str(cert))
-    with listening(*options, "--tls-key", str(key)) as (_, url):
+    options = ("--listen", "0.0.0.0:0", "--token-env", "T", *certified(tmp_path))
+    with listening(*options) as (_, url):
         here = url.replace("0.0.0.0", "127.0.0.1")
-        trusting = ssl.create_default_context(cafile=str(cert))
+        trusting = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
         answer = httpx.post(here + "/v1/fill", json=WHOLE, headers=bearer(TOKEN), verify=trusting)
         assert answer.status_code == 200
         assert httpx.get(here + "/v1/card", verify=trusting).status_code == 401
         with pytest.raises(httpx.HTTPError):
             httpx.get(here.replace("https", "http") + "/healthz")
+
+
+def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path):
+    *options, key = certified(tmp_path)
+    other = tmp_path / "other"
+    other.mkdir()
+    *_, strange = certified(other)
+    for wrong, why in ((f"{key}.none", "No such file"), (strange, "KEY_VALUES_MISMATCH")):
+        said = refused("--listen", "127.0.0.1:0", *options, wrong)
+        assert f"--tls-key {wrong} cannot be used" in said
+        assert why in said
 
 
 def test_who_never_ends_the_head_of_a_request_is_left():

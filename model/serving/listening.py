@@ -8,6 +8,7 @@ import ipaddress
 import os
 import secrets
 import socket
+import ssl
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,6 +102,8 @@ def at_address(host: str, port: int, *, token: str, tls: Tls | None) -> Listener
                 f"--listen {host}:{port} can be reached from other machines; it needs "
                 f"{', and '.join(lacking)}. For this machine alone, take 127.0.0.1"
             )
+    if tls:
+        check_tls(tls)
     if token and len(token) < SHORTEST:
         raise ModelError(f"the token has {len(token)} characters; it must have {SHORTEST} or more")
     try:
@@ -110,6 +113,18 @@ def at_address(host: str, port: int, *, token: str, tls: Tls | None) -> Listener
     name = f"[{host}]" if ":" in host else host
     url = f"{'https' if tls else 'http'}://{name}:{listening.getsockname()[1]}"
     return Listener(listening, url, token or secrets.token_urlsafe(32), made=not token)
+
+
+def check_tls(tls: Tls) -> None:
+    """Raises `ModelError` where nothing can be served with these files. Whoever serves with them
+    reads them once more, and Ray's proxy would not say what is wrong."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.cert, tls.key)
+    except (OSError, ssl.SSLError) as error:
+        raise ModelError(
+            f"--tls-cert {tls.cert} and --tls-key {tls.key or tls.cert} cannot be used "
+            f"({error.strerror or error}): name a certificate in PEM and the key that belongs to it"
+        ) from error
 
 
 def living(path: Path) -> int | None:

@@ -57,6 +57,7 @@ class Replicas:
     min_replicas: int = 1
     max_replicas: int = 1
     target_ongoing_requests: float = 4.0  # fills in hand at each, above which there are to be more
+    upscale_delay_s: float = 30.0  # for which there have to be too few before there are more
     gpus: float | None = None  # of each; None: one where the cluster has any
     cpus: float = 1.0  # of each
 
@@ -79,6 +80,8 @@ def replicas_from(told: Mapping[str, Any]) -> Replicas:
             f"min_replicas is {replicas.min_replicas} and max_replicas {replicas.max_replicas}: "
             "they must be 1 or more, and the second no less than the first"
         )
+    if replicas.upscale_delay_s <= 0:
+        raise ModelError(f"upscale_delay_s is {replicas.upscale_delay_s:g} and must be above 0")
     return replicas
 
 
@@ -116,6 +119,9 @@ def application(replicas: Replicas) -> serve.Application:
             "min_replicas": replicas.min_replicas,
             "max_replicas": replicas.max_replicas,
             "target_ongoing_requests": replicas.target_ongoing_requests,
+            "upscale_delay_s": replicas.upscale_delay_s,
+            "look_back_period_s": replicas.upscale_delay_s,
+            "metrics_interval_s": replicas.upscale_delay_s / 3,
             "policy": {"policy_function": by_fills},
         },
         request_router_config={"request_router_class": STICKY},

@@ -14,6 +14,7 @@ import os
 import secrets
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -45,6 +46,7 @@ def serve(serving: Serving, least: int | None = None, most: int | None = None) -
             print(f"infill-lsp: {serving.model} on {listener.url} (Ray, pid {os.getpid()})",
                   file=sys.stderr, flush=True)  # fmt: skip
             until_told_to_end()
+            drain()
     finally:
         listener.close()
         noted()
@@ -65,16 +67,23 @@ def ray_here(most: int) -> Generator[None]:
     os.environ.setdefault("RAY_worker_niceness", "0")  # by itself it puts them behind all else here
     import ray
 
-    ray.init(
-        address="local", include_dashboard=False, log_to_driver=False,
-        num_cpus=max(cores(), most), logging_level=logging.ERROR,
-    )  # fmt: skip
+    try:
+        ray.init(
+            address="local", include_dashboard=False, log_to_driver=False,
+            num_cpus=max(cores(), most), logging_level=logging.ERROR,
+        )  # fmt: skip
+    except Exception as error:  # of many kinds, plain `Exception` among them
+        ray.shutdown()
+        folder = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+        raise ModelError(
+            f"Ray does not start here ({error}): {folder}/ray/session_latest/logs may say why"
+        ) from error
     try:
         yield
     finally:
         from ray import serve
 
-        serve.shutdown()  # which lets replicas finish what they have in hand
+        serve.shutdown()
         ray.shutdown()
 
 
@@ -125,6 +134,14 @@ def until_told_to_end() -> None:
     signal.signal(signal.SIGINT, end)
     signal.signal(signal.SIGTERM, end)
     told.wait()
+
+
+def drain() -> None:
+    """Lets the replicas finish what they have in hand, and take no more. Ray's proxy is still there
+    for it; at Serve's own end it is the first to go, with all its connections."""
+    from ray import serve
+
+    serve.delete(NAME)
 
 
 def cores() -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import ssl
 import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -146,7 +145,7 @@ def note_of(serving: Serving, listener: Listener) -> Callable[[], None]:
 
 def config_of(serving: Serving, app: Starlette) -> uvicorn.Config:
     tls = serving.tls
-    config = uvicorn.Config(
+    return uvicorn.Config(
         app,
         http=Impatient, loop="asyncio", ws="none", lifespan="on",  # the same wherever it runs
         log_config=None, access_log=False, server_header=False, proxy_headers=False,
@@ -154,11 +153,6 @@ def config_of(serving: Serving, app: Starlette) -> uvicorn.Config:
         limit_concurrency=CONNECTIONS,
         ssl_certfile=tls.cert if tls else None, ssl_keyfile=tls.key if tls else None,
     )  # fmt: skip
-    try:
-        config.load()
-    except (OSError, ssl.SSLError) as error:
-        raise ModelError(f"--tls-cert and --tls-key cannot be used: {error}") from error
-    return config
 
 
 class Server(uvicorn.Server):
