@@ -8,12 +8,13 @@ also cut at form feeds, U+2028 and others, and every later edit would land on th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
-LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)")
+LINE_END = re.compile(r"\r\n?|\n")
 
 
 class Place(NamedTuple):
@@ -112,8 +113,8 @@ def opened(uri: str, language: str, version: int, text: str) -> Snapshot:
 def lines_of(text: str) -> tuple[str, ...]:
     """The lines with their ends; always one more than there are line ends."""
     text = whole_characters(text)
-    lines = LINE.findall(text)
-    return (*lines, text[total_length(lines) :])
+    bounds = (0, *(end.end() for end in LINE_END.finditer(text)), len(text))
+    return tuple(text[start:end] for start, end in pairwise(bounds))
 
 
 def whole_characters(text: str) -> str:
@@ -131,7 +132,3 @@ def whole_characters(text: str) -> str:
 def content_length(line: str) -> int:
     """The code points of a line without its end."""
     return len(line) - (2 if line.endswith("\r\n") else line.endswith(("\r", "\n")))
-
-
-def total_length(lines: Iterable[str]) -> int:
-    return sum(map(len, lines))

@@ -128,6 +128,12 @@ def test_a_form_feed_is_part_of_its_line() -> None:
     check(text, Place(3, 4), Place(3, 8), "return", text.replace("pass", "return"))
 
 
+def test_a_long_line_that_nothing_ends_is_no_more_work_than_many_short_ones() -> None:
+    minified = "f(x);" * 800_000
+    document = opened("file:///w/a.min.js", "javascript", 1, f"\n{minified}")
+    assert document.lines == ("\n", minified)
+
+
 def test_a_line_end_can_be_made_of_two_edits() -> None:
     snapshot = opened("u", "python", 1, "a\rx\nb").replaced(Place(1, 0), Place(1, 1), "")
     assert snapshot.lines == ("a\r\n", "b")
