@@ -18,9 +18,9 @@ from tests.gemma_folder import write_gemma
 from tests.gemma_trained import AFTER, ANSWER, BEFORE, trained_folder
 from tests.nvim import Neovim
 from tests.published import into_cache
-from tests.raw_client import RawClient, server_command
+from tests.raw_client import RawClient
 from tests.test_nvim import MISSING, open_file
-from tests.test_stock_server import use
+from tests.trying import steps_of_a_fill, trying, use
 
 GEMMA = next(row for row in known() if row.family == "uniform")
 LEARNT = {"limit": 16}  # tokens: of longer holes it has learnt nothing
@@ -42,25 +42,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def client(cache: Path) -> Iterator[RawClient]:
-    """One server for all: from test to test it changes its model."""
-    env = {"HF_HUB_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}
-    with RawClient(server_command("scripted:x"), env) as running:
-        running.initialize({"deadline_ms": 30_000, "min_confidence": 0.0})
-        running.when_ready()
-        running.open(URI, BEFORE + AFTER)
+    with trying(cache, URI, BEFORE + AFTER) as running:
         yield running
 
 
 def filled(client: RawClient, uri: str = URI, line: int = LINE, character: int = CHARACTER) -> str:
     answer = client.answer(client.inline(uri, line, character))["result"]
     return answer["items"][0]["insertText"] if answer else ""
-
-
-def steps_of_a_fill(client: RawClient, uri: str, line: int, character: int) -> int:
-    """How many steps the model made; what it has not learnt need not be worth showing."""
-    client.answer(client.inline(uri, line, character))
-    why = {"command": "infill.why", "arguments": [uri]}
-    return client.ask("workspace/executeCommand", why).get("steps", 0)
 
 
 def change(client: RawClient, text: str, version: list[int] = [1]) -> None:  # noqa: B006

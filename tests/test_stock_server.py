@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,12 @@ pytest.importorskip("transformers", reason="transformers is not installed")
 from lsp.command import run  # noqa: E402
 from model.published.catalog import row_of  # noqa: E402
 from tests.published import KINDS, into_cache, published_network, write_checkpoint  # noqa: E402
-from tests.raw_client import RawClient, server_command  # noqa: E402
+from tests.raw_client import RawClient  # noqa: E402
 from tests.spoilt import only_pickles, spoilt, truncated, with_config  # noqa: E402
+from tests.trying import steps_of_a_fill, trying, use  # noqa: E402
 
 URI = "file:///tmp/area.py"
+WHERE = 5, len("    return ")
 TEXT = "def area(width, height):\n    return width * height\n\n\ndef twice(number):\n    return \n"
 
 
@@ -30,37 +31,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def client(cache: Path) -> Iterator[RawClient]:
-    """One server for all: from test to test it changes its model."""
-    env = {"HF_HUB_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}
-    with RawClient(server_command("scripted:x"), env) as running:
-        running.initialize({"deadline_ms": 30_000, "min_confidence": 0.0})
-        running.when_ready()
-        running.open(URI, TEXT)
+    with trying(cache, URI, TEXT) as running:
         yield running
-
-
-def use(client: RawClient, model: str, keys: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The server's status when it has loaded that model, or something in its place."""
-    options = {"model": model, "model_keys": keys or {}, "deadline_ms": 30_000}
-    options["server"] = "inside"  # or each of so many networks would start a server
-    client.notify(
-        "workspace/didChangeConfiguration",
-        {"settings": {"infill": options | {"min_confidence": 0.0}}},
-    )
-    for _ in range(600):
-        status = client.ask("workspace/executeCommand", {"command": "infill.status"})
-        if not status["loading"]:
-            assert status["model"] == model
-            return status
-        time.sleep(0.1)
-    raise AssertionError(f"{model} was not loaded in time\n{client.log[-2000:]}")
-
-
-def steps_of_a_fill(client: RawClient) -> int:
-    """How many steps the model made for the hole; random weights need not write what is shown."""
-    client.answer(client.inline(URI, 5, len("    return ")))
-    why = {"command": "infill.why", "arguments": [URI]}
-    return client.ask("workspace/executeCommand", why).get("steps", 0)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -76,7 +48,7 @@ def test_each_family_fills_from_a_folder_and_from_the_hub_s_cache(
     for model in (str(folder), kind.id):
         status = use(client, model)
         assert (status["ready"], status["failure"]) == (True, None)
-        assert steps_of_a_fill(client) > 0
+        assert steps_of_a_fill(client, URI, *WHERE) > 0
 
 
 def test_a_network_that_the_catalog_does_not_know_needs_a_few_keys_in_the_settings(
@@ -88,7 +60,7 @@ def test_a_network_that_the_catalog_does_not_know_needs_a_few_keys_in_the_settin
     assert "`mask`, `shift` and `context`" in use(client, str(folder))["failure"]
     status = use(client, str(folder), {"mask": "<M>", "shift": True, "context": 512})
     assert (status["ready"], status["failure"]) == (True, None)
-    assert steps_of_a_fill(client) > 0
+    assert steps_of_a_fill(client, URI, *WHERE) > 0
     client.messages.clear()
 
 
@@ -109,7 +81,7 @@ def test_the_settings_choose_how_lengths_are_found_and_by_whose_rule_is_written(
     write_checkpoint(folder, kind, published_network(kind, scale=2.0))
     status = use(client, str(folder), keys)
     assert (status["ready"], status["failure"]) == (True, None)
-    assert steps_of_a_fill(client) > 0
+    assert steps_of_a_fill(client, URI, *WHERE) > 0
 
 
 def test_the_authors_schedule_is_taken_once_the_settings_ask_for_it(
@@ -125,7 +97,7 @@ def test_the_authors_schedule_is_taken_once_the_settings_ask_for_it(
     for decoding in ("ours", "published"):
         status = use(client, str(folder), {**keys, "decoding": decoding})
         assert (status["ready"], status["failure"]) == (True, None)
-        steps[decoding] = steps_of_a_fill(client)
+        steps[decoding] = steps_of_a_fill(client, URI, *WHERE)
     assert steps["published"] < 4 <= steps["ours"]
 
 
@@ -165,7 +137,7 @@ def test_where_a_network_cannot_be_loaded_one_sentence_says_so_and_the_bundled_m
     assert status["failure"].endswith(". Until then the bundled model fills the holes.")
     shown = client.notification("window/showMessage")["params"]["message"]
     assert shown == f"infill-lsp: {status['failure']}"
-    answer = client.answer(client.inline(URI, 5, len("    return ")))["result"]
+    answer = client.answer(client.inline(URI, *WHERE))["result"]
     assert answer is not None
     assert answer["items"][0]["insertText"]
 
