@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import psutil
@@ -19,6 +20,7 @@ import pytest
 
 from model import ModelError
 from model.machine import free_host, keep_within
+from model.serving import ceiling
 from model.serving.listening import at_path
 from tests.raw_client import ROOT
 from tests.servers import until
@@ -326,6 +328,25 @@ def test_no_more_memory_is_said_to_be_free_than_the_ceiling_leaves():
         assert free_host() == 0
     finally:
         keep_within(None)
+
+
+@pytest.mark.parametrize(("most", "share"), [(20 * 10**9, 0.25), (200 * 10**9, 1.0)])
+def test_of_a_gpu_torch_is_given_no_more_than_the_ceiling(
+    monkeypatch: pytest.MonkeyPatch, most: int, share: float
+):
+    """A GPU of 80 GB that is only said to be there, and only as far as torch is told."""
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    told: list[tuple[float, int]] = []
+    gpu = SimpleNamespace(total_memory=80 * 10**9)
+    monkeypatch.setattr(ceiling, "has_gpu", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", [gpu].__getitem__)
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda *it: told.append(it))
+    try:
+        ceiling.hold(most)
+    finally:
+        keep_within(None)
+    assert told == [(share, 0)]
 
 
 def test_what_became_of_fills_is_counted_for_who_looks(endless: Served):

@@ -35,8 +35,8 @@ that other machines can reach is refused unless a certificate and a token are gi
   POST /v1/completions, /v1/fim/completions, /infill   for clients of other servers
 
 A client that leaves is worked for no more from the next step on. Too much at once is refused: a
-body over 16 MB or 256 holes (413), more fills than --queue (429), more memory than --memory
-(503). The log, beside the socket, holds no code.
+body over 16 MB or 256 holes (413), more fills than --queue, or of one client more than it leaves
+free for others (429), more memory than --memory (503). The log, beside the socket, holds no code.
 
 With --ray it is several of these behind one address, each with its own model: one for each GPU, or
 as many as --replicas says. With --replicas 1-4 there are as many as the fills in hand ask for. One
@@ -78,7 +78,7 @@ def add(verbs: Verbs) -> None:
     )  # fmt: skip
     verb.add_argument(
         "--memory", type=at_least_zero, metavar="GB", default=0.0,
-        help="a ceiling of memory; what goes beyond is refused (default: none)",
+        help="a ceiling of its memory, and one as high for torch on the GPU (default: none)",
     )  # fmt: skip
     verb.add_argument(
         "--queue", type=at_least_one, metavar="N", default=64,

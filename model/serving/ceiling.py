@@ -1,12 +1,14 @@
 """A process's ceiling of memory, what it holds, and how that goes back to the system. Knows no
 requests.
 
-What is kept of a ceiling, and what is not:
+There are two, of the same height and each by itself: what this process has in the machine's memory,
+and what torch has on the GPU, of which the first says nothing. What is kept of them, and what not:
 - Nothing is loaded whose plan (`model.published.memory`) goes beyond it, and `auto` chooses among
   the rest. A folder of our own making, as the bundled model, has no plan: it is loaded, and
   measured.
-- On CUDA the allocator gives out no more than it; a step that needs more fails, and is told. What
-  CUDA itself takes (a context, kernels, graphs) is not counted.
+- On the GPU torch's allocator holds no more than it; a step that needs more is tried with fewer
+  boards, or fails and is told. What CUDA itself takes there (a context, kernels, graphs) is not
+  counted.
 - The host's memory is looked at each second. What goes beyond it in between, as one huge request
   may, is there for up to that second. From then on fills are refused, and what is held only for
   later goes back. While still above, fills in work are ended after some seconds, and the weights go
@@ -29,6 +31,8 @@ import psutil
 
 from model.machine import has_gpu, keep_within
 
+FIRST = 0  # the GPU that networks are on: no other is used
+
 
 def resident() -> int:
     """Bytes of this process that are in memory."""
@@ -46,8 +50,8 @@ def hold(most: int) -> None:
     except ImportError:
         return  # whoever needs it says so
     if torch.cuda.is_available():
-        whole = torch.cuda.get_device_properties(0).total_memory
-        torch.cuda.set_per_process_memory_fraction(min(1.0, most / whole))
+        whole = torch.cuda.get_device_properties(FIRST).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, most / whole), FIRST)
 
 
 def give_back() -> None:
