@@ -634,6 +634,49 @@ def test_two_hundred_holes_are_filled_in_one_edit(editor: Editor) -> None:
     assert editor.kinds(token)[-1] == "end"
 
 
+@pytest.fixture
+def two_hundred(editor: Editor) -> Editor:
+    """A file of so many holes, on some 25 canvases of a tenth of a second each."""
+    editor.plays([str(n) for n in range(10, 18)], seconds_a_step=0.02, steps_a_fill=5)
+    editor.open(URI, "".join(f"x{n} = __HOLE__\n" for n in range(200)))
+    editor.take("Fill all holes in this file (200)", 0)
+    return editor
+
+
+def test_the_bar_of_two_hundred_holes_moves_and_tells_how_many_are_done(
+    two_hundred: Editor,
+) -> None:
+    token = two_hundred.progress()
+    two_hundred.reply(two_hundred.edit(), {"applied": True})
+    told: list[Message] = []
+    while not told or told[-1]["kind"] != "end":
+        told.append(
+            two_hundred.expect(
+                lambda it: it.get("method") == "$/progress" and it["params"]["token"] == token
+            )["params"]["value"]
+        )
+    shares = [each["percentage"] for each in told if each["kind"] == "report"]
+    assert shares == sorted(shares)
+    assert len(set(shares)) > 20
+    said = [str(each.get("message", "")) for each in told[1:-1]]
+    done = [int(each.partition(" of 200 holes")[0]) for each in said]
+    assert len(set(done)) > 10
+    assert done == sorted(done)
+
+
+def test_two_hundred_holes_are_given_up_within_a_step_and_without_a_trace(
+    two_hundred: Editor,
+) -> None:
+    token = two_hundred.bar()
+    two_hundred.notify("window/workDoneProgress/cancel", {"token": token})
+    assert two_hundred.kinds(token)[-1] == "end"
+    assert two_hundred.nothing_came("workspace/applyEdit", "window/showMessage")
+    status = {"command": "infill.status"}
+    steps = two_hundred.ask("workspace/executeCommand", status)["steps"]
+    time.sleep(0.2)  # ten steps, were they made
+    assert two_hundred.ask("workspace/executeCommand", status)["steps"] == steps
+
+
 def test_of_more_holes_than_are_filled_in_one_go_the_user_hears(editor: Editor) -> None:
     text = "".join(f"x{n} = __HOLE__\n" for n in range(MOST + 3))
     editor.plays([str(n) for n in range(10, 18)])
