@@ -43,6 +43,7 @@ PATIENCE = 0.2  # seconds: what takes longer is ready when the editor asks again
 APPLYING = 60.0  # seconds an editor may take to apply an edit; some ask their user first
 
 CHANGED = "{name} changed while infill-lsp was {doing}: nothing was changed."
+NAMELESS = "This text has no name by which the editor could be told where to write: save it first."
 OLD = "{name} changed since this was offered: nothing was changed. Ask for the actions again."
 
 
@@ -76,7 +77,8 @@ class Actions:
         snapshot = server.session.documents.get(params.text_document.uri)
         only = params.context.only
         asked = any(_asks_for(kind, only) for kind in ACTION_KINDS)
-        if snapshot is None or not self.client.applies_edits or not asked:
+        able = self.client.applies_edits and not _is_nameless(params.text_document.uri)
+        if snapshot is None or not able or not asked:
             return None
         document = convert.document_of(snapshot)
         start, end = self._offsets(params.range, snapshot)
@@ -118,6 +120,8 @@ class Actions:
         snapshot = self._server.session.documents.get(uri)
         if snapshot is None:
             return self._say(types.MessageType.Warning, f"{_name_of(uri)} is not open: open it.")
+        if _is_nameless(uri):
+            return self._say(types.MessageType.Warning, NAMELESS)
         if version is not None and version != snapshot.version:
             return self._say(types.MessageType.Warning, OLD.format(name=_name_of(uri)))
         start, end = self._offsets(at, snapshot)
@@ -167,6 +171,8 @@ class Actions:
                 bar.close(f"{len(outcome.others) + 1} variants")  # nobody knows when one is chosen
                 drafts.clear()
                 outcome = await self._chosen(wish, outcome, drafts)
+                if outcome is None:
+                    return  # by the user's word, or since the text changed, which the client tells
             ended = await self._conclude(wish, outcome, drafts)
         except ModelError as error:
             self._say(types.MessageType.Error, f"Nothing was changed: {error}")
@@ -204,6 +210,8 @@ class Actions:
         how it ended."""
         name, doing = _name_of(wish.snapshot.uri), DOING[wish.deed]
         current = self._server.session.documents.get(wish.snapshot.uri)
+        if outcome is None or not outcome.edits or current is not wish.snapshot:
+            drafts.give_up()  # before anything is said, for which an editor may want a key pressed
         if wish.snapshot.uri in self._cancelled:
             return "cancelled, nothing was changed"
         if current is None:
@@ -348,6 +356,11 @@ def _short(text: str, most: int = 60) -> str:
     """A text in one line, as an entry of a menu."""
     line = " ".join(text.split())
     return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def _is_nameless(uri: str) -> bool:
+    """Neovim gives all its buffers without a name this one, and would write into any of them."""
+    return uri.rstrip("/") == "file:"
 
 
 def _name_of(uri: str) -> str:

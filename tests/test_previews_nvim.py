@@ -4,6 +4,7 @@ cannot do anything. Only where it is said does the bundled model write; a script
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.nvim import Neovim
-from tests.test_actions import SELECTED
+from tests.test_actions import FIVE, SELECTED
 from tests.test_nvim import MISSING, PROGRAM, REPOSITORY, init_with
 from tests.test_nvim_commands import becomes, infill, keep, said, text_of
 from tests.variants import MODEL, server
@@ -240,3 +241,143 @@ def test_a_choice_in_another_buffer_is_told_of_and_waits_there(opened: Open) -> 
         neovim.until(lambda: shown(neovim), "a variant is shown")
         neovim.type("<CR>")
         neovim.until(lambda: text_of(neovim) in (FIRST, SECOND), "one is taken")
+
+
+# Docstrings and parameters
+
+
+DOUBLE = "def double(x):\n    return 2 * x\n\n\nprint(double(1))\n"
+
+
+def plays(*texts: str, **more: float) -> str:
+    return "scripted:" + json.dumps({"text": texts, **more})
+
+
+def test_a_docstring_is_written_into_the_function_at_the_cursor(opened: Open) -> None:
+    with opened(DOUBLE, model=plays("Twice as much.")) as neovim:
+        infill(neovim, "docstring")
+        becomes(neovim, DOUBLE.replace("(x):\n", '(x):\n    """Twice as much."""\n'))
+        neovim.type("u")
+        becomes(neovim, DOUBLE)
+
+
+def test_a_parameter_is_added_with_its_uses(opened: Open) -> None:
+    with opened(DOUBLE, model=plays("by", "7")) as neovim:
+        infill(neovim, "parameter")
+        becomes(neovim, DOUBLE.replace("(x)", "(x, by)").replace("(1)", "(1, 7)"))
+        neovim.type("u")
+        becomes(neovim, DOUBLE)
+
+
+def test_a_parameter_that_some_use_would_lack_is_not_added(opened: Open) -> None:
+    with opened(DOUBLE, model=plays("by", "")) as neovim:
+        infill(neovim, "parameter")
+        said(neovim, "Nothing was changed: the model did not write one more parameter")
+        assert text_of(neovim) == DOUBLE
+
+
+def test_the_bundled_model_adds_a_parameter_and_writes_a_docstring_or_says_why_not(
+    opened: Open,
+) -> None:
+    with opened(DOUBLE, model="bundled") as neovim:
+        infill(neovim, "parameter")
+        neovim.until(lambda: text_of(neovim) != DOUBLE or told(neovim), "it has answered")
+        header, _, _, _, call = text_of(neovim).splitlines()
+        assert header.count(",") == call.count(",")
+        neovim.lua("Said = {}")
+        before = text_of(neovim)
+        infill(neovim, "docstring")
+        neovim.until(lambda: text_of(neovim) != before or told(neovim), "it has answered")
+        written = [line for line in text_of(neovim).splitlines() if '"""' in line]
+        assert len(written) == (0 if text_of(neovim) == before else 1)
+
+
+def told(neovim: Neovim) -> list[str]:
+    return neovim.lua("return Said")
+
+
+# Where nothing can be done
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("fill", "There is no hole at the cursor"),
+        ("fill-all", "There is no hole in this file"),
+        ("fill-all function", "There is no hole in a function at the cursor"),
+        ("repair", "There is no syntax error here"),
+        ("rewrite gently", "Nothing is selected"),
+        ("docstring", "No docstring is missing here"),
+        ("parameter", "There is no function here to add a parameter to"),
+        ("cancel", "nothing is under way"),
+        ("suggest", "ghost text is shown in insert mode"),
+        ("rewrite gently freely", "takes one of gently, moderately, freely, not gently freely"),
+    ],
+)
+def test_where_there_is_nothing_to_do_that_is_told(opened: Open, words: str, sentence: str) -> None:
+    with opened("x = 1\n", model=plays("y")) as neovim:
+        infill(neovim, words)
+        said(neovim, sentence)
+        assert text_of(neovim) == "x = 1\n"
+
+
+CHANGING = ["fill", "fill-all", "repair", "rewrite", "rewrite freely", "docstring", "parameter"]
+
+
+def test_a_buffer_that_must_not_be_changed_is_not_worked_on(opened: Open) -> None:
+    with opened(FIVE, model=plays("y")) as neovim:
+        neovim.lua("vim.bo.modifiable = false")
+        for words in CHANGING:
+            neovim.lua("Said = {}")
+            infill(neovim, words)
+            assert "'nomodifiable'" in told(neovim)[0], words
+        assert text_of(neovim) == FIVE
+
+
+def test_without_a_server_every_command_says_so(opened: Open) -> None:
+    with opened(FIVE, model=plays("y")) as neovim:
+        neovim.call("nvim_command", "enew")
+        for words in [*CHANGING, "cancel", "status", "why"]:
+            neovim.lua("Said = {}")
+            infill(neovim, words)
+            assert "does not run for this buffer" in told(neovim)[0], words
+
+
+def test_a_text_without_a_name_is_not_written_into_and_that_is_told(opened: Open) -> None:
+    with opened(FIVE, model=plays("y")) as neovim:
+        neovim.lua("vim.cmd.enew(); vim.bo.filetype = 'python'")
+        neovim.call("nvim_buf_set_lines", 0, 0, -1, True, FIVE.splitlines())
+        neovim.wait_for_client("infill")
+        infill(neovim, "fill-all")
+        said(neovim, "This text has no name")
+        assert text_of(neovim) == FIVE
+        neovim.call("nvim_command", "buffer sample.py")
+        assert text_of(neovim) == FIVE
+
+
+def test_what_is_not_saved_yet_is_kept_and_is_what_is_worked_on(
+    opened: Open, tmp_path: Path
+) -> None:
+    with opened(model=plays("return width * height")) as neovim:
+        unsaved = "def area(width, height):\n    ...\n"
+        neovim.call("nvim_buf_set_lines", 0, 0, -1, True, unsaved.splitlines())
+        infill(neovim, "fill-all")
+        becomes(neovim, SELECTED)
+        neovim.type("u")
+        becomes(neovim, unsaved)
+    assert (tmp_path / "sample.py").read_text() == SELECTED
+
+
+def test_only_the_characters_that_are_selected_are_rewritten_or_all_of_the_lines(
+    opened: Open,
+) -> None:
+    with opened(model=plays("height * width")) as neovim:
+        neovim.call("nvim_win_set_cursor", 0, [2, 11])
+        neovim.type("v$h:Infill rewrite gently<CR>")
+        becomes(neovim, SELECTED.replace("width * height", "height * width"))
+        neovim.type("u")
+        becomes(neovim, SELECTED)
+    with opened(LOOP, model=plays("pass")) as neovim:
+        neovim.call("nvim_win_set_cursor", 0, [3, 0])
+        neovim.type("2:Infill rewrite freely<CR>")  # two lines, as Vim counts
+        becomes(neovim, "def total(prices, tax):\n    found = 0.0\n    pass\n    return found\n")

@@ -29,6 +29,17 @@ from infill.reason import Reason
 from infill.settings import Settings
 from model.canvas import Canvas, Denoiser, Draft
 
+MISSING = {  # what is told where a deed finds nothing to do; a menu offers it only where it does
+    Deed.FILL_HOLE: "There is no hole at the cursor. Holes are `...`, `pass`, `TODO`, empty bodies "
+    "and the like.",
+    Deed.FILL_FUNCTION: "There is no hole in a function at the cursor.",
+    Deed.FILL_FILE: "There is no hole in this file. Holes are `...`, `pass`, `TODO`, empty bodies "
+    "and the like.",
+    Deed.WRITE_DOCSTRING: "No docstring is missing here: it is written for the function or class "
+    "that begins in the cursor's line.",
+    Deed.ADD_PARAMETER: "There is no function here to add a parameter to: it is added to the one "
+    "that begins in the cursor's line, where this file tells which calls are its.",
+}
 REPAIR_MS = 30_000  # a third of it is searched in without the model; nobody waits longer for one
 
 
@@ -59,7 +70,7 @@ async def carry_out(
         )  # fmt: skip
     gaps = await aside(size, partial(gaps_for, deed, document, start, end, settings))
     if not gaps:
-        return Outcome((), "There is nothing here any more that this could be done to.")
+        return Outcome((), MISSING[deed])
     outcome = await fill_gaps(
         document, gaps, denoiser=denoiser, settings=settings, others=others, root=root,
         report=report, show=show,
@@ -125,5 +136,5 @@ def _all_or_nothing(
     return Outcome(
         (),
         "Nothing was changed: the model did not write one more parameter and an argument for it "
-        f"in each of the {uses} uses ({len(outcome.edits)} of {holes} places were written).",
+        f"in each use (uses: {uses}; {len(outcome.edits)} of {holes} places were written).",
     )

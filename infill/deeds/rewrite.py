@@ -237,4 +237,4 @@ async def _shown(
 def _why(reasons: Sequence[Reason]) -> str:
     """The reason of most variants."""
     most = max(reasons, key=reasons.count, default=Reason.NO_CHANGE)
-    return most.explanation
+    return f"nothing was rewritten. {most.explanation}"

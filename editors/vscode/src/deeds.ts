@@ -2,7 +2,7 @@
  * with progress, messages and one edit. Knows nothing of how it is done. */
 
 import * as vscode from 'vscode'
-import { ShowMessageRequest, type LanguageClient } from 'vscode-languageclient/node'
+import type { LanguageClient } from 'vscode-languageclient/node'
 
 const DEEDS = {
   'infill.fillHere': 'fill-hole',
@@ -17,6 +17,9 @@ const STRENGTHS = {
   moderately: 'more than half of it',
   freely: 'nearly all of it',
 }
+
+/** What texts may be of: an editor shows others, too, of which the server never hears. */
+export const SCHEMES = ['file', 'untitled']
 
 type Running = () => LanguageClient | undefined
 
@@ -50,6 +53,9 @@ async function act(deed: string, client: LanguageClient | undefined, languages: 
   if (!languages.includes(document.languageId)) {
     throw new Error(`Files in ${document.languageId} are not shown to the server; it knows ${languages.join(', ')}.`)
   }
+  if (!SCHEMES.includes(document.uri.scheme)) {
+    throw new Error(`Only files and untitled texts are written into, and this is neither (${document.uri.scheme}:).`)
+  }
   const uri = client.code2ProtocolConverter.asUri(document.uri)
   const range = client.code2ProtocolConverter.asRange(selection)
   const wish = { deed, uri, version: document.version, range }
@@ -65,13 +71,4 @@ async function askForStrength(): Promise<string | undefined> {
 /** Gives up whatever is under way, in every file of this window. */
 async function giveUp(client: LanguageClient | undefined): Promise<void> {
   if (client?.isRunning()) await client.sendRequest('workspace/executeCommand', { command: 'infill.cancel' })
-}
-
-/** Asks in a list what the server wants to know: a notification's buttons hold two short words, and
- * the variants of a rewritten line are several and long. */
-export function asksInAList(client: LanguageClient): void {
-  client.onRequest(ShowMessageRequest.type, async ({ message, actions = [] }, token) => {
-    const entries = actions.map(action => ({ label: action.title, action }))
-    return (await vscode.window.showQuickPick(entries, { title: message }, token))?.action ?? null
-  })
 }

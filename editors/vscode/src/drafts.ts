@@ -3,6 +3,7 @@
 
 import * as vscode from 'vscode'
 import { State, type LanguageClient, type Range } from 'vscode-languageclient/node'
+import { Drawing, type Drawn } from './drawing'
 
 interface Hole {
   id: string | number
@@ -27,22 +28,11 @@ interface Canvas {
   isOver: boolean // what else comes of it is not drawn
 }
 
-const MOST = 200 // characters of a draft: all of it stands in one line of the editor
-const plain = 'none; white-space: pre'
-
 export class Drafts implements vscode.Disposable {
   private readonly canvases = new Map<string, Canvas>() // by the document's URI
-  private readonly text = vscode.window.createTextEditorDecorationType({
-    rangeBehavior: vscode.DecorationRangeBehavior.ClosedClosed,
-  })
-  private readonly replaced = vscode.window.createTextEditorDecorationType({
-    textDecoration: 'line-through',
-    opacity: '0.5',
-    rangeBehavior: vscode.DecorationRangeBehavior.ClosedClosed,
-  })
+  private readonly drawing = new Drawing()
   private readonly others = vscode.Disposable.from(
-    this.text,
-    this.replaced,
+    this.drawing,
     vscode.window.onDidChangeVisibleTextEditors(() => this.draw()),
     vscode.window.onDidChangeActiveTextEditor(() => this.draw()),
     // The server hears of the change, too, gives up and says so.
@@ -100,10 +90,7 @@ export class Drafts implements vscode.Disposable {
   private draw(): void {
     for (const editor of vscode.window.visibleTextEditors) {
       const canvas = this.canvasIn(editor)
-      const holes = canvas?.told.holes ?? []
-      const ranges = holes.map(hole => canvas!.client.protocol2CodeConverter.asRange(hole.range))
-      editor.setDecorations(this.text, holes.map((hole, n) => decoration(hole, ranges[n]!.end)))
-      editor.setDecorations(this.replaced, ranges.filter(range => !range.isEmpty))
+      this.drawing.draw(editor, canvas?.told.holes.map(hole => drawn(hole, canvas.client)) ?? [])
     }
     const active = vscode.window.activeTextEditor
     const isDrafting = active !== undefined && this.canvasIn(active) !== undefined
@@ -116,29 +103,7 @@ export class Drafts implements vscode.Disposable {
   }
 }
 
-/** The draft behind what it will replace. An editor draws one line there, so its lines are joined. */
-function decoration({ text, frozen }: Hole, at: vscode.Position): vscode.DecorationOptions {
+function drawn({ range, text, frozen }: Hole, client: LanguageClient): Drawn {
   const [start, length] = frozen[0] ?? [0, 0]
-  const settled = start === 0 ? length : 0
-  return {
-    range: new vscode.Range(at, at),
-    renderOptions: {
-      before: {
-        contentText: inOneLine(text.slice(0, settled)),
-        color: new vscode.ThemeColor('editor.foreground'),
-        textDecoration: plain,
-      },
-      after: {
-        contentText: inOneLine(text.slice(settled)),
-        color: new vscode.ThemeColor('editorGhostText.foreground'),
-        fontStyle: 'italic',
-        textDecoration: plain,
-      },
-    },
-  }
-}
-
-function inOneLine(text: string): string {
-  const line = text.replace(/\n[ \t]*/g, ' ⏎ ')
-  return line.length > MOST ? `${line.slice(0, MOST - 1)}…` : line
+  return { range: client.protocol2CodeConverter.asRange(range), text, settled: start === 0 ? length : 0 }
 }

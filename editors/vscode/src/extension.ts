@@ -3,7 +3,8 @@
 
 import * as vscode from 'vscode'
 import { LanguageClient, State, type Middleware } from 'vscode-languageclient/node'
-import { asksInAList, registerDeeds } from './deeds'
+import { asksInAList } from './choice'
+import { registerDeeds, SCHEMES } from './deeds'
 import { Drafts } from './drafts'
 import { chooseModel, doctor } from './models'
 import { options, setting } from './options'
@@ -82,10 +83,7 @@ async function start(
     const args = ['--log-level', setting('logLevel', 'warning')]
     log.info(`starting ${program}`)
     const server = new LanguageClient('infill', 'Infill', { command: program, args, options: { env: environment } }, {
-      documentSelector: LANGUAGES.flatMap(language => [
-        { language, scheme: 'file' },
-        { language, scheme: 'untitled' },
-      ]),
+      documentSelector: LANGUAGES.flatMap(language => SCHEMES.map(scheme => ({ language, scheme }))),
       initializationOptions: { ...options(), canvas: setting('drafts', true) },
       outputChannel: log,
       middleware: middleware(status, () => client),

@@ -18,6 +18,15 @@ local function client_here()
   return client
 end
 
+--- The same, where this buffer may be changed; says so where it may not.
+local function writer_here()
+  local client = client_here()
+  if client and not vim.bo.modifiable then
+    return say("this buffer must not be changed ('nomodifiable'): nothing is begun", vim.log.levels.WARN)
+  end
+  return client
+end
+
 local function ask(client, command, arguments, done)
   local params = { command = command, arguments = arguments }
   client:request('workspace/executeCommand', params, function(err, answer)
@@ -26,7 +35,7 @@ local function ask(client, command, arguments, done)
     elseif done then
       done(answer)
     end
-  end, 0)
+  end, vim.api.nvim_get_current_buf()) -- not 0, for which Neovim would not tell of the last changes first
 end
 
 --- The selection, where the command was called on it; else the lines that it was called on; else
@@ -48,11 +57,9 @@ local function range_of(called, encoding)
 end
 
 local function act(deed, called)
-  local client = client_here()
+  local client = writer_here()
   if not client then
     return
-  elseif not vim.bo.modifiable then
-    return say("this buffer must not be changed ('nomodifiable'): nothing is begun", vim.log.levels.WARN)
   end
   local wish = {
     deed = deed,
@@ -103,6 +110,8 @@ M.commands = {
     run = function(word, called)
       if word then
         return act('rewrite-' .. word, called)
+      elseif not writer_here() then
+        return
       end
       vim.ui.select(STRENGTHS, { prompt = 'How much may change?' }, function(chosen)
         if chosen then
@@ -115,16 +124,24 @@ M.commands = {
   parameter = deed('add-parameter'),
   suggest = {
     run = function()
-      infill.suggest()
+      if not vim.lsp.inline_completion then
+        say('Neovim 0.11 has no ghost text; fills are in the completion menu', vim.log.levels.WARN)
+      elseif not vim.api.nvim_get_mode().mode:find('^n?i') then
+        say('ghost text is shown in insert mode: map <Plug>(infill-suggest) there', vim.log.levels.WARN)
+      elseif writer_here() then
+        infill.suggest()
+      end
     end,
   },
   cancel = {
     run = function()
       local client = client_here()
-      if client then
-        require('infill.choice').leave()
-        ask(client, 'infill.cancel', { vim.uri_from_bufnr(0) })
+      if not client then
+        return
+      elseif not require('infill.choice').leave() and infill.status() == 'infill: ready' then
+        say('nothing is under way')
       end
+      ask(client, 'infill.cancel', { vim.uri_from_bufnr(0) })
     end,
   },
   why = {
@@ -154,14 +171,15 @@ M.commands = {
 
 --- `:Infill NAME [WORD]`.
 function M.run(called)
-  local name, word = unpack(called.fargs)
+  local name, word, more = unpack(called.fargs)
   local command = M.commands[name]
   if not command then
     return say(('there is no `:Infill %s`; there are %s'):format(name, table.concat(M.names(), ', ')), vim.log.levels.ERROR)
   end
-  if word and not vim.tbl_contains(command.words or {}, word) then
+  if more or word and not vim.tbl_contains(command.words or {}, word) then
     local known = command.words and 'one of ' .. table.concat(command.words, ', ') or 'nothing'
-    return say(('`:Infill %s` takes %s, not %s'):format(name, known, word), vim.log.levels.ERROR)
+    local given = table.concat(called.fargs, ' ', 2)
+    return say(('`:Infill %s` takes %s, not %s'):format(name, known, given), vim.log.levels.ERROR)
   end
   command.run(word, called)
 end
