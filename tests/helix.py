@@ -162,6 +162,10 @@ class Helix:
                 return words[0]
         return ""
 
+    def is_spinning(self) -> bool:
+        """Whether the line of state shows that a server is at work."""
+        return any("\u2800" <= letter <= "\u28ff" for letter in "".join(self.screen()))
+
     def prompt(self) -> str:
         """What stands in the last line: a message, or a command that is being typed."""
         return self.screen()[-1]

@@ -26,6 +26,10 @@ msgpack: Any = import_module("msgpack")  # it brings no types
 
 T = TypeVar("T")
 
+CAPTURES = Path(
+    os.environ.get("INFILL_CAPTURES")
+    or Path(__file__).resolve().parent.parent / ".editors/captures"
+)
 PATIENCE = 60.0  # seconds: only so that a test which has failed ends; nothing is timed by it
 
 NEW_ENOUGH = (
@@ -194,6 +198,13 @@ class Neovim:
     def screen(self) -> list[str]:
         """The lines on the screen, without blanks at their ends."""
         return [line.rstrip() for line in self.lua(READ_SCREEN)]
+
+    def keep(self, name: str) -> None:
+        """Leaves the screen as a text in INFILL_CAPTURES, .editors/captures unless that is set, for
+        people to look at."""
+        screen = "\n".join(self.screen()).rstrip() + "\n"
+        CAPTURES.mkdir(parents=True, exist_ok=True)
+        (CAPTURES / f"{name}.txt").write_text(screen, encoding="utf-8")
 
     def wait_for_client(self, name: str) -> None:
         """Waits until this language server has answered `initialize` for the current buffer."""

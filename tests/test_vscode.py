@@ -1,160 +1,147 @@
-"""Ghost text in a real VS Code, from the real server, through the packaged extension.
+"""What only VS Code has: its light bulb, palette, status item, notifications and lists.
 
-Takes about a minute, so it runs only where INFILL_VSCODE says so; `make vscode` does all of it.
-One window serves the tests that play a script in the model's place.
+What it has in common with other editors is in tests/test_scenarios.py. One window serves all.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.vscode import MISSING, Code, opened
+from tests.editors import InVSCode, one_window
+from tests.test_actions import FIVE, TEXTS
+from tests.vscode import MISSING, Code
 
 pytestmark = [pytest.mark.editor, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
 
-ADD = "def add(a, b):\n    \n"
-MODEL = "scripted:" + json.dumps({"text": "return a + b"})
-LINES = ["if a > b:", "        return a", "    return b"]
-WEIGHED = {"return a + b": 0.5, "return a * b": 0.3}
+ADD = "def add(a, b):\n    ‸\n"
+WHOLE = "def add(a, b):\n    return ‸a + b\n"
+FILL_ALL = "Infill: Fill All Holes in This File"
+REWRITE = "Infill: Rewrite Selection"
+SLOW = {"seconds_a_step": 0.05, "steps_a_fill": 400}  # 20 s, in which something else happens
 
-
-@pytest.fixture(scope="module")
-def code(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Code]:
-    names = ("whole.py", "words.py", "lines.py", "others.py", "along.py", "why.py", "again.py")
-    code = opened(tmp_path_factory.mktemp("vscode"), dict.fromkeys(names, ADD), model=MODEL)
-    try:
-        yield code
-    finally:
-        code.close()
-
-
-def at_the_hole(code: Code, name: str) -> None:
-    code("open", name)
-    code("waitStatus", "ready")
-    for key in ("Control+Home", "ArrowDown", "End"):
-        code("press", key)
-
-
-def ask(code: Code) -> None:
-    code("command", "Trigger Inline Suggestion")
-    code("waitGhost", "return a + b")
-
-
-def test_tab_accepts_the_whole_of_the_ghost_text(code: Code) -> None:
-    at_the_hole(code, "whole.py")
-    ask(code)
-    code("press", "Tab")
-    code("waitGhost", "")
-    assert code("saved", "whole.py") == "def add(a, b):\n    return a + b\n"
-
-
-def test_a_word_is_accepted_and_the_rest_stays_to_be_accepted(code: Code) -> None:
-    at_the_hole(code, "words.py")
-    ask(code)
-    code("press", "Control+ArrowRight")
-    code("waitGhost", " a + b")
-    assert code("saved", "words.py") == "def add(a, b):\n    return\n"
-    code("press", "Tab")
-    code("waitGhost", "")
-    assert code("saved", "words.py") == "def add(a, b):\n    return a + b\n"
+window = pytest.fixture(scope="module")(one_window)
 
 
 @pytest.fixture
-def plays(code: Code) -> Iterator[Callable[..., None]]:
-    """Has another script in the model's place until the test has ended."""
-
-    def play(**script: object) -> None:
-        code.plays("scripted:" + json.dumps(script))
-
-    yield play
-    code.plays(MODEL)
+def editor(window: Callable[[], Code]) -> Iterator[InVSCode]:
+    editor = InVSCode(window())
+    yield editor
+    editor.is_idle()
+    editor.close()
 
 
-def test_lines_are_accepted_one_by_one(code: Code, plays: Callable[..., None]) -> None:
-    plays(text="\n".join(LINES))
-    at_the_hole(code, "lines.py")
-    code("command", "Trigger Inline Suggestion")
-    code("waitGhost", "\n".join(LINES))
-    for number in (1, 2, 3):
-        code("press", "Control+ArrowDown")
-        code("waitGhost", "\n".join(LINES[number:]))
-    assert code("saved", "lines.py") == "def add(a, b):\n    " + "\n".join([*LINES, ""])
+@pytest.fixture
+def code(editor: InVSCode) -> Code:
+    return editor.code
 
 
-def test_of_several_texts_that_were_asked_for_another_is_chosen(
-    code: Code, plays: Callable[..., None]
+def test_the_light_bulb_s_menu_fills_the_hole_at_the_cursor(editor: InVSCode, code: Code) -> None:
+    editor.open(FIVE.replace("    ...", "    ...‸"), TEXTS)
+    code("openMenu", "Fill this hole")
+    code.keep("vscode-light-bulb")
+    code("menu", "Fill this hole")
+    editor.reads("return width * height")
+    assert editor.saved() == FIVE.replace("    ...", "    return width * height")
+
+
+def test_where_nothing_is_broken_that_is_told(editor: InVSCode) -> None:
+    editor.open(WHOLE, "x")
+    editor.does("repair")
+    editor.tells("There is no syntax error here.")
+
+
+def test_without_a_selection_no_rewriting_is_offered(editor: InVSCode, code: Code) -> None:
+    editor.open(WHOLE, "x")
+    code("waitLacks", REWRITE)
+    code.press("Shift+ArrowRight")
+    code("waitOffers", REWRITE)
+
+
+def test_files_that_the_server_does_not_see_are_offered_nothing(
+    editor: InVSCode, code: Code
 ) -> None:
-    plays(text="return a + b", rivals=WEIGHED)
-    at_the_hole(code, "others.py")
-    ask(code)
-    code("press", "Alt+]")
-    code("waitGhost", "return a * b")
-    code.keep("vscode-another")
-    code("press", "Alt+]")
-    code("waitGhost", "return a + b")
-    code.press("Alt+]", "Tab")
-    code("waitGhost", "")
-    assert code("saved", "others.py") == "def add(a, b):\n    return a * b\n"
+    editor.open(WHOLE, "x")
+    code("waitOffers", FILL_ALL)
+    code("open", "nothing.txt")
+    code("waitLacks", FILL_ALL)
 
 
-def test_ghost_text_is_typed_along(code: Code) -> None:
-    at_the_hole(code, "along.py")
-    ask(code)
-    code("type", "re")
-    code("waitGhost", "turn a + b")
-    code("press", "Tab")
-    code("waitGhost", "")
-    assert code("saved", "along.py") == "def add(a, b):\n    return a + b\n"
-
-
-def why(code: Code) -> str:
+def test_the_reason_for_no_suggestion_is_told(editor: InVSCode, code: Code) -> None:
+    editor.open(ADD, "return a + b")
+    editor.type("# a b")
+    code("waitStatus", "silent")  # VS Code asks a while after the last key
     code("command", "Infill: Why No Suggestion?")
-    sentence = str(code("notice"))
-    code("command", "Notifications: Clear All Notifications")
-    return sentence
+    editor.tells("The cursor stands inside a comment.")
+    editor.shows("")
 
 
-def test_the_reason_for_no_ghost_text_is_told_and_the_status_item_is_not_busy(code: Code) -> None:
-    at_the_hole(code, "why.py")
-    code("type", "# a b")
-    sentences = (why(code) for _ in range(5))  # VS Code asks a while after the last key
-    assert any("The cursor stands inside a comment." in sentence for sentence in sentences)
-    assert code("ghost") == ""
-    code("waitStatus", "silent")
+def test_escape_gives_the_drafts_up_without_a_trace(editor: InVSCode, code: Code) -> None:
+    editor.open(FIVE, TEXTS, **SLOW)
+    editor.does("fill-all")
+    editor.drafts(*TEXTS)
+    code("waitSettled")  # some of it, not all
+    code.press("Escape")
+    editor.drafts()
+    editor.is_idle()
+    assert editor.saved() == FIVE
+    assert code("notices") == []
 
 
-def test_the_server_restarts_and_fills_again(code: Code) -> None:
-    code("command", "Infill: Restart Server")
-    at_the_hole(code, "again.py")
-    ask(code)
-    code("press", "Escape")
-    code("waitGhost", "")
-    code("waitStatus", "ready")
+def test_what_is_under_way_stands_in_the_status_item_s_menu_first(
+    editor: InVSCode, code: Code
+) -> None:
+    editor.open(FIVE, TEXTS, **SLOW)
+    editor.does("fill-all")
+    editor.is_busy("filling all holes")
+    code("clickStatus")
+    assert code("choices")[0] == "Cancel"
+    code.keep("vscode-cancel")
+    code("choose", "Cancel")
+    editor.is_idle()
+    assert code("notices") == []
+
+
+def test_another_model_is_chosen_from_those_that_there_are(editor: InVSCode, code: Code) -> None:
+    editor.open(ADD, "return a + b")
+    code("command", "Infill: Choose Model")
+    offered = code("choices", "Which model shall fill?")
+    code.keep("vscode-models")
+    assert offered[:2] == ["auto", "bundled"]
+    code("choose", "bundled")
+    code("waitLabel", "The model is bundled.")
+
+
+def test_the_doctor_looks_at_the_model_with_the_keys_of_the_settings(
+    editor: InVSCode, code: Code
+) -> None:
+    """Without keys an unknown id is refused before one looks whether it is on disk."""
+    keys = {"mask": "<M>", "shift": True, "context": 512}
+    code.configure(model="nobody/knows-it", modelKeys=keys)
+    code("waitLabel", "nobody/knows-it")
+    code("command", "Infill: Doctor")
+    editor.tells("Infill: model: nobody/knows-it is not on this disk")
+    code.keep("vscode-doctor")
+    code.configure(modelKeys=None)
 
 
 POINT = """class Point:
     def __init__(self, x, y):
         self.x = x
-        self.
+        self.‸
 
     def __repr__(self):
         return f"Point({self.x}, {self.y})"
 """
 
 
-def test_the_bundled_model_fills(tmp_path: Path) -> None:
-    with opened(tmp_path, {"point.py": POINT}, deadlineMs=10000) as code:
-        code("open", "point.py")
-        code("waitStatus", "ready")
-        code.press("Control+Home", *["ArrowDown"] * 3, "End")
-        code("command", "Trigger Inline Suggestion")
-        shown = str(code("waitAnyGhost"))
-        code.keep("vscode-bundled")
-        code("press", "Tab")
-        code("waitGhost", "")
-        code("waitStatus", "")  # whatever it says, it is not busy
-        assert code("saved", "point.py") == POINT.replace("self.\n", f"self.{shown}\n")
+def test_the_bundled_model_fills(editor: InVSCode, code: Code) -> None:
+    editor.open(POINT, "")
+    code.configure(deadlineMs=10000)
+    code.plays("bundled")
+    editor.ask()
+    shown = code("ghost")
+    code.keep("vscode-bundled")
+    editor.accept()
+    assert editor.saved() == POINT.replace("‸", shown)

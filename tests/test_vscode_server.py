@@ -1,6 +1,6 @@
-"""How a real VS Code comes to its server: whose program it runs, how one is installed, which model.
+"""How a real VS Code comes to its server: whose program it runs, how one is installed.
 
-Runs where INFILL_VSCODE says so, as tests/test_vscode.py does. Each test has a window of its own.
+Each test has a window of its own.
 """
 
 from __future__ import annotations
@@ -79,8 +79,7 @@ def test_a_server_that_is_missing_is_installed_in_an_environment_of_its_own(tmp_
         code("command", "Notifications: Clear All Notifications")
         code("command", "Infill: Install Server")
         code("waitStatus", "ready")
-        code("open", "a.py")
-        code.press("Control+Home", "ArrowDown", "End")
+        code("open", "a.py:2:5")
         code("command", "Trigger Inline Suggestion")
         code("waitGhost", "return a + b")
     assert list((tmp_path / "home").glob("**/infill-lsp.infill/server/bin/infill-lsp"))
@@ -97,25 +96,3 @@ def test_why_installing_failed_is_told_in_the_words_of_pip(tmp_path: Path) -> No
         assert "broken" in said
         code.keep("vscode-install-failed")
         assert "stopped" in code("status")
-
-
-def test_another_model_is_chosen_from_those_that_there_are(tmp_path: Path) -> None:
-    with opened(tmp_path, {"a.py": ADD}, model=MINE) as code:
-        code("waitLabel", MINE)
-        code("command", "Infill: Choose Model")
-        offered = code("waitChoices", "Which model shall fill?")
-        code.keep("vscode-models")
-        assert offered[:2] == ["auto", "bundled"]
-        code("choose", "bundled")
-        code("waitLabel", "The model is bundled.")
-        code("waitStatus", "ready")
-
-
-def test_the_doctor_looks_at_the_model_with_the_keys_of_the_settings(tmp_path: Path) -> None:
-    """Without keys an unknown id is refused before one looks whether it is on disk."""
-    keys = {"mask": "<M>", "shift": True, "context": 512}
-    with opened(tmp_path, {"a.py": ADD}, model="nobody/knows-it", modelKeys=keys) as code:
-        code("waitStatusItem")
-        code("command", "Infill: Doctor")
-        code("waitNotice", "Infill: model: nobody/knows-it is not on this disk")
-        code.keep("vscode-doctor")

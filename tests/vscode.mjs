@@ -68,6 +68,7 @@ async function start() {
   const port = await freePort()
   const log = openSync(join(home, 'log'), 'a')
   const more = ['--bind-addr', `127.0.0.1:${port}`, '--disable-telemetry', '--disable-update-check']
+  more.push('--idle-timeout-seconds', '300') // it ends even where this program is killed
   // A group of its own: its extension hosts would outlive it.
   server = spawn(node, [...command, ...more], { env, detached: true, stdio: ['ignore', log, log] })
   closeSync(log)
@@ -78,8 +79,9 @@ async function start() {
     args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'],
   })
   page = await browser.newPage({ viewport: { width: 1000, height: 480 } })
+  page.setDefaultTimeout(PATIENCE)
   await page.goto(`${address}/?folder=${encodeURIComponent(workspace)}`)
-  await page.waitForSelector('.explorer-folders-view .monaco-list-row', { timeout: PATIENCE })
+  await page.waitForSelector('.explorer-folders-view .monaco-list-row')
 }
 
 const ghost = () =>
@@ -109,60 +111,82 @@ const drafts = () =>
     return texts
   })
 
-const entry = words => `.quick-input-list .monaco-list-row.focused:has-text(${JSON.stringify(words)})`
+const input = () => page.locator('.quick-input-box input')
+const rows = () => page.locator('.quick-input-list .monaco-list-row')
+const focused = words => `.quick-input-list .monaco-list-row.focused:has-text(${JSON.stringify(words)})`
 
-async function pick(key, words) {
-  await page.keyboard.press(key)
-  await page.waitForSelector('.quick-input-widget input')
-  await page.keyboard.type(words)
-  await page.waitForSelector(entry(words), { timeout: PATIENCE })
+// A key that comes while another list is closing is lost, and so are letters while this one opens.
+async function seek(key, words) {
+  await until(async () => {
+    await page.keyboard.press(key)
+    return input().fill(words, { timeout: 3000 }).then(() => true, () => false)
+  }, `the list of ${key}`) // prettier-ignore
+}
+
+// Takes what the list offers for these words, and waits until that list has gone.
+async function pick(key, words, wanted = words) {
+  await seek(key, words)
+  await page.waitForSelector(focused(wanted))
   await page.keyboard.press('Enter')
+  await until(async () => !(await input().isVisible()) || (await input().inputValue()) !== words, `${wanted} to be taken`)
 }
 
 // The entries of the list that an extension shows, once there are some.
-async function choices() {
-  const rows = page.locator('.quick-input-list .monaco-list-row')
-  await rows.first().waitFor({ timeout: PATIENCE })
-  const names = await rows.evaluateAll(all => all.map(row => row.querySelector('.label-name').textContent))
+async function choices(title = '') {
+  if (title) await page.locator('.quick-input-titlebar').filter({ hasText: title }).waitFor()
+  await rows().first().waitFor()
+  const names = await rows().evaluateAll(all => all.map(row => row.querySelector('.label-name').textContent))
   return names.map(text => text.replaceAll('\u00a0', ' '))
 }
 
+// Whether the palette offers a command; it says so in words where it does not.
+async function offers(title) {
+  await seek('F1', `>${title}`)
+  const found = await until(async () => {
+    const texts = await rows().allInnerTexts()
+    return texts.find(text => text.includes(title) || /similar commands|No matching/.test(text))
+  }, 'what the palette offers') // prettier-ignore
+  await page.keyboard.press('Escape')
+  await input().waitFor({ state: 'hidden' })
+  return found.includes(title)
+}
+
 const COMMANDS = {
-  async open(name) {
-    await pick('Control+P', name)
+  // With a place, `name:line:column`, from 1, in UTF-16.
+  async open(place) {
+    const name = place.split(':')[0]
+    await pick('Control+P', join(workspace, place), name) // by its path: the index may not know it yet
     await page.waitForSelector(`.tab.active:has-text("${name}")`)
     await page.waitForSelector('.monaco-editor.focused .view-line')
   },
-  command: title => pick('F1', title),
+  command: title => pick('F1', `>${title}`, title),
   choices,
   async choose(words) {
-    await choices()
-    await page.keyboard.type(words)
-    await page.waitForSelector(entry(words), { timeout: PATIENCE })
-    await page.keyboard.press('Enter')
+    const seen = await until(async () => {
+      const names = await choices()
+      return names.includes(words) && names
+    }, `${words} in the list`) // prettier-ignore
+    await rows().nth(seen.indexOf(words)).click()
+    await until(async () => !(await rows().first().isVisible()) || !(await choices()).includes(words), 'the list to close')
   },
-  async waitChoices(title) {
-    await page.locator('.quick-input-titlebar').filter({ hasText: title }).waitFor({ timeout: PATIENCE })
-    return choices()
-  },
-  async waitMenu(words) {
-    await page.locator('.action-widget .monaco-list-row').filter({ hasText: words }).first().waitFor({ timeout: PATIENCE })
+  offers,
+  waitOffers: title => until(() => offers(title), `the palette to offer ${title}`),
+  waitLacks: title => until(async () => !(await offers(title)), `the palette not to offer ${title}`),
+  // The menu of code actions; empty, it closes by itself, so it is opened until it has the entry.
+  async openMenu(words) {
+    const entry = page.locator('.action-widget .monaco-list-row').filter({ hasText: words }).first()
+    await until(async () => {
+      await page.keyboard.press('Control+.')
+      return entry.waitFor({ timeout: 5000 }).then(() => true, () => page.keyboard.press('Escape'))
+    }, `${words} in the menu`) // prettier-ignore
   },
   menu: words => page.locator('.action-widget .monaco-list-row').filter({ hasText: words }).first().click(),
   clickStatus: () => page.locator(STATUS).click(),
-  // Whether the palette has no such command.
-  async lacks(title) {
-    await page.keyboard.press('F1')
-    await page.waitForSelector('.quick-input-widget input')
-    await page.keyboard.type(title)
-    const row = page.locator('.quick-input-list .monaco-list-row').filter({ hasText: title })
-    await new Promise(done => setTimeout(done, 1500))
-    const none = (await row.count()) === 0
-    await page.keyboard.press('Escape')
-    return none
-  },
-  drafts: async () => (await drafts()).map(parts => parts.join('')),
-  waitDrafts: count => until(async () => (await drafts()).length === Number(count), `${count} drafts`),
+  // All that are drawn, and no others.
+  waitDrafts: texts => until(async () => {
+    const seen = (await drafts()).map(parts => parts.join(''))
+    return JSON.stringify(seen.toSorted()) === JSON.stringify(JSON.parse(texts).toSorted())
+  }, `the drafts ${texts}`), // prettier-ignore
   waitSettled: () => until(async () => {
     const seen = await drafts()
     return seen.length > 0 && seen.every(([settled, rest]) => settled && rest)
@@ -174,7 +198,7 @@ const COMMANDS = {
   waitGhost: text => until(async () => (await ghost()) === text, `ghost text ${JSON.stringify(text)}`),
   waitAnyGhost: () => until(async () => (await ghost()).trim(), 'ghost text'),
   status: () => page.locator(STATUS).innerText(),
-  waitStatusItem: () => page.locator(STATUS).waitFor({ timeout: PATIENCE }),
+  waitStatusItem: () => page.locator(STATUS).waitFor(),
   waitStatus: words => until(async () => {
     const item = page.locator(STATUS)
     return (await item.count()) && (await item.innerText()).includes(words) &&
@@ -199,7 +223,7 @@ const COMMANDS = {
   },
   async notice() {
     const notice = page.locator('.notification-list-item-message').first()
-    await notice.waitFor({ timeout: PATIENCE })
+    await notice.waitFor()
     return notice.innerText()
   },
   async saved(name) {
@@ -232,7 +256,7 @@ try {
   if (server) {
     try {
       process.kill(-server.pid, 'SIGTERM')
-      await new Promise(done => setTimeout(done, 1500))
+      for (let i = 0; i < 30 && process.kill(-server.pid, 0); i++) await new Promise(done => setTimeout(done, 50))
       process.kill(-server.pid, 'SIGKILL')
     } catch {} // it has ended
   }

@@ -1,13 +1,14 @@
 """Drives a real VS Code as hands on a keyboard would. Knows nothing of the server behind it.
 
-code = opened(tmp, {"a.py": "x = \n"}, model="scripted:1")
-code("open", "a.py")
-code("waitStatus", "ready")
-assert code("saved", "a.py") == "x = \n"
+with opened(tmp, {"a.py": "x = \n"}, model="scripted:1") as code:
+    code("open", "a.py")
+    code("waitStatus", "ready")
+    assert code("saved", "a.py") == "x = \n"
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -27,12 +28,12 @@ SERVER = Path(sys.executable).parent / "infill-lsp"
 
 def missing() -> str:
     """Why VS Code cannot be driven here; empty where it can."""
-    if not os.environ.get("INFILL_VSCODE"):
-        return "VS Code takes about a minute: set INFILL_VSCODE=1, or run `make vscode`"
+    if os.environ.get("INFILL_VSCODE") == "0":
+        return "VS Code: INFILL_VSCODE=0 leaves it out"
     if not (BROUGHT / ".brought").exists():
-        return "VS Code not found in .editors/vscode; editors/vscode/bring.sh brings it"
+        return "VS Code: not found in .editors/vscode; editors/vscode/bring.sh brings it"
     if not EXTENSION.exists():
-        return "editors/vscode/dist/infill.vsix is not built; npm run package builds it"
+        return "VS Code: editors/vscode/dist/infill.vsix is not built; `make vscode` builds it"
     return ""
 
 
@@ -49,6 +50,8 @@ class Code:
         settings: Mapping[str, object],
         env: Mapping[str, str],
     ) -> None:
+        self.is_lost = False  # what was waited for did not come: nobody knows what it shows now
+        self._workspace = workspace
         self._settings = dict(settings)
         chosen = json.dumps(self._settings)
         argv = [NODE, DRIVER, BROUGHT, EXTENSION, workspace, home, chosen]
@@ -71,12 +74,33 @@ class Code:
         assert self._driver.stdin
         self._driver.stdin.write(json.dumps(words) + "\n")
         self._driver.stdin.flush()
-        return self._answer()
+        try:
+            return self._answer()
+        except AssertionError:
+            if not self.is_lost:
+                self.is_lost = True
+                with contextlib.suppress(AssertionError, OSError):
+                    self.keep("vscode-failed")
+            raise
+
+    def write(self, name: str, text: str) -> None:
+        """Puts a file into the folder that the window shows."""
+        path = self._workspace / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(text.encode())
+
+    def configure(self, **settings: object) -> None:
+        """Changes the extension's settings; one that is None is set back."""
+        for name, value in settings.items():
+            self._settings[f"infill.{name}"] = value
+            if value is None:
+                del self._settings[f"infill.{name}"]
+        self("settings", json.dumps(self._settings))
 
     def plays(self, model: str) -> None:
         """Has this model in the other's place from now on."""
-        self._settings["infill.model"] = model
-        self("settings", json.dumps(self._settings))
+        if self._settings.get("infill.model") != model:
+            self.configure(model=model)
         self("waitLabel", f"The model is {model}.")
         self("waitStatus", "")
 
@@ -112,7 +136,7 @@ def opened(
 ) -> Code:
     """VS Code on a folder with these files; `settings` are the extension's, `more` all others."""
     workspace, home = tmp / "a workspace", tmp / "home"
-    workspace.mkdir()
+    workspace.mkdir(parents=True)
     home.mkdir()
     for name, text in files.items():
         (workspace / name).parent.mkdir(exist_ok=True)
