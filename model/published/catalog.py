@@ -133,7 +133,7 @@ def likely(name: str) -> str:
     near = get_close_matches(name.rpartition("/")[2].casefold(), ends, 1, 0.5)
     if near:
         return f"did you mean {ends[near[0]]}?"
-    return "`infill-lsp models list` shows those that are."
+    return "`infill-lsp models list` shows those that are known."
 
 
 @lru_cache
