@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +14,24 @@ import pytest
 
 from tests.nvim import Neovim, find_neovim
 from tests.test_actions import FILLED, FIVE, SELECTED, TEXTS
-from tests.test_actions_editors import INIT, choose, script, text_of, with_the_server_on_path
+from tests.test_nvim import script
+from tests.test_nvim_commands import text_of
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ALL = "Fill all holes in this file (5)"
 SLOW = {"seconds_a_step": 0.05, "steps_a_fill": 4000}
 QUICK = {"seconds_a_step": 0.02, "steps_a_fill": 40}
+
+INIT = f"""
+vim.opt.runtimepath:append({str(REPOSITORY / "editors/nvim")!r})
+vim.lsp.enable('infill')
+Said, Bars = {{}}, {{}}
+vim.lsp.handlers['window/showMessage'] = function(_, result) table.insert(Said, result.message) end
+vim.lsp.config('infill', {{ init_options = vim.json.decode(%s) }})
+vim.api.nvim_create_autocmd('LspProgress', {{ callback = function(event)
+  table.insert(Bars, event.data.params.value.kind)
+end }})
+"""
 
 OLD = os.environ.get("INFILL_NVIM_011", "")
 
@@ -48,6 +61,23 @@ for _, mark in ipairs(vim.api.nvim_buf_get_extmarks(0, space, 0, -1, { details =
 end
 return vim.tbl_keys(found)
 """
+
+
+def with_the_server_on_path() -> dict[str, str]:
+    return {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+
+
+def choose(neovim: Neovim, title: str) -> None:
+    """Takes this entry of the menu of code actions at the cursor."""
+    neovim.lua(
+        """
+        local title = ...
+        vim.lsp.buf.code_action({
+          filter = function(action) return vim.startswith(action.title, title) end,
+          apply = true,
+        })""",
+        title,
+    )
 
 
 class Drawing(Neovim):
@@ -129,8 +159,7 @@ def test_a_draft_changes_in_place_and_what_has_settled_looks_otherwise(neovim_wi
         wanted = {"InfillReplaced", "InfillSettled", "InfillUnsettled"}
         neovim.until(lambda: set(neovim.lua(READ_GROUPS)) == wanted, "some of it has settled")
         assert [mark[0] for mark in neovim.marks()] == ids
-        if captures := os.environ.get("INFILL_CAPTURES"):
-            Path(captures, "neovim-drafts.txt").write_text("\n".join(neovim.screen()))
+        neovim.keep("neovim-drafts")
 
 
 @pytest.mark.parametrize("mode", ["n", "i"])

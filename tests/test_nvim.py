@@ -12,7 +12,8 @@ import signal
 import sys
 import sysconfig
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -178,14 +179,6 @@ def adding(home: Path) -> Iterator[Neovim]:
         yield neovim
 
 
-def test_typing_along_keeps_the_rest(adding: Neovim) -> None:
-    adding.type_text("alp")
-    wait_for_answers(adding, 2)
-    assert adding.wait_for_ghost("ha + beta").column == len("    return alp")
-    adding.accept()
-    assert adding.lines()[1] == "    return alpha + beta"
-
-
 def test_accepting_before_the_next_answer_keeps_what_was_typed_along(adding: Neovim) -> None:
     adding.type("alp<Tab>")
     adding.until(lambda: len(adding.lines()[1]) > len("    return alp"), "it is accepted")
@@ -202,6 +195,40 @@ def test_ghost_text_goes_when_the_server_has_nothing_for_the_new_place(adding: N
     adding.type_text("alpha  # al")
     wait_for_answers(adding, 2)
     adding.until(lambda: adding.ghost() is None, "the ghost text has been taken away")
+
+
+@pytest.mark.parametrize("keys", ["x", "<CR>", "<Down>"], ids=["text", "a line end", "an arrow"])
+def test_ghost_text_that_does_not_belong_goes_before_the_server_says_anything(
+    adding: Neovim, keys: str
+) -> None:
+    adding.call("nvim_buf_set_lines", 0, -1, -1, True, ["", ""])
+    adding.wait_for_ghost("alpha + beta")
+    with stopped(adding.children()):
+        adding.type(keys)
+        adding.until(lambda: adding.ghost() is None, "the ghost text has been taken away")
+        adding.type("y")  # which makes Neovim's client draw what it still has
+        adding.until(lambda: any("y" in line for line in adding.lines()), "y is typed")
+        assert adding.ghost() is None
+
+
+def test_ghost_text_stays_while_it_is_typed_before_the_server_says_anything(
+    adding: Neovim,
+) -> None:
+    with stopped(adding.children()):
+        adding.type_text("alp")
+        assert adding.wait_for_ghost("ha + beta").column == len("    return alp")
+
+
+@contextmanager
+def stopped(processes: list[int]) -> Generator[None]:
+    """They do nothing meanwhile."""
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            os.kill(process, signal.SIGCONT)
 
 
 def test_infill_why_tells_why_there_is_no_ghost_text(adding: Neovim) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.nvim import Neovim
-from tests.test_actions import BROKEN, FILLED, FIVE, SELECTED, TEXTS
+from tests.test_actions import FILLED, FIVE, SELECTED, TEXTS
 from tests.test_nvim import MISSING, REPOSITORY, open_file
 
 pytestmark = [pytest.mark.editor, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
@@ -62,24 +62,11 @@ def becomes(neovim: Neovim, text: str) -> None:
 
 
 def keep(neovim: Neovim, name: str) -> None:
-    """Leaves the screen as a text in INFILL_CAPTURES, .editors/captures unless that is set, for
-    people to look at."""
-    folder = Path(os.environ.get("INFILL_CAPTURES") or REPOSITORY / ".editors/captures")
-    folder.mkdir(parents=True, exist_ok=True)
-    screen = "\n".join(neovim.screen()).rstrip() + "\n"
-    (folder / f"{name}.txt").write_text(screen, encoding="utf-8")
+    neovim.keep(name)
 
 
 def status(neovim: Neovim) -> str:
     return neovim.lua("return require('infill').status()")
-
-
-def test_fill_all_fills_five_holes_in_one_step_of_undo(opened: Open) -> None:
-    with opened(FIVE) as neovim:
-        infill(neovim, "fill-all")
-        becomes(neovim, FILLED)
-        neovim.type("u")
-        becomes(neovim, FIVE)
 
 
 def test_fill_all_function_leaves_the_other_functions_alone(opened: Open) -> None:
@@ -97,21 +84,6 @@ def test_the_hole_at_the_cursor_is_filled(opened: Open) -> None:
         becomes(neovim, FIVE.replace("    ...", "    return width * height"))
 
 
-def test_repair_changes_what_is_broken_and_nothing_else(opened: Open) -> None:
-    with opened(BROKEN) as neovim:
-        infill(neovim, "repair")
-        becomes(neovim, BROKEN.replace("height:", "height):"))
-
-
-def test_the_selected_characters_are_rewritten_and_those_round_them_stay(opened: Open) -> None:
-    with opened(SELECTED, "height * width") as neovim:
-        neovim.call("nvim_win_set_cursor", 0, [2, 11])
-        neovim.type("v$h:Infill rewrite gently<CR>")
-        becomes(neovim, SELECTED.replace("width * height", "height * width"))
-        neovim.type("u")
-        becomes(neovim, SELECTED)
-
-
 def test_without_a_strength_one_is_chosen_or_the_text_stays_as_it_is(opened: Open) -> None:
     with opened(SELECTED, "    return height * width") as neovim:
         neovim.lua("vim.ui.select = function(all, _, done) Offered = all; done(Pick) end")
@@ -122,17 +94,6 @@ def test_without_a_strength_one_is_chosen_or_the_text_stays_as_it_is(opened: Ope
         neovim.lua("Pick = 'freely'")
         infill(neovim, "rewrite", at="2,2")
         becomes(neovim, SELECTED.replace("width * height", "height * width"))
-
-
-def test_cancel_leaves_no_trace_and_the_statusline_is_not_busy(opened: Open) -> None:
-    with opened(FIVE, **SLOW) as neovim:
-        tick = neovim.changedtick()
-        infill(neovim, "fill-all")
-        neovim.until(lambda: "filling all holes" in status(neovim), "the statusline is busy")
-        infill(neovim, "cancel")
-        neovim.until(lambda: status(neovim) == "infill: ready", "the statusline is ready")
-        assert neovim.changedtick() == tick
-        assert text_of(neovim) == FIVE
 
 
 def test_the_statusline_tells_how_far_the_work_is(opened: Open) -> None:
@@ -244,17 +205,6 @@ def test_words_are_taken_one_by_one_and_the_rest_stays_to_be_taken(opened: Open)
         becomes(neovim, "def most(a, b):\n    if a\n")
         neovim.type("<C-a>")
         becomes(neovim, f"def most(a, b):\n    {SEVERAL_LINES}\n")
-
-
-def test_lines_are_taken_one_by_one(opened: Open) -> None:
-    with waiting_at_most(opened) as neovim:
-        neovim.type("<C-j>")
-        becomes(neovim, "def most(a, b):\n    if a > b:\n")
-        neovim.type("<C-j>")
-        becomes(neovim, "def most(a, b):\n    if a > b:\n        return a\n")
-        neovim.type("<C-j>")
-        becomes(neovim, f"def most(a, b):\n    {SEVERAL_LINES}\n")
-        neovim.until(lambda: not rest_of(neovim), "nothing is shown any more")
 
 
 def test_words_are_taken_as_quickly_as_keys_are_pressed(opened: Open) -> None:
