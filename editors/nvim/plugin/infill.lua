@@ -83,6 +83,7 @@ vim.api.nvim_create_autocmd('LspRequest', {
   callback = function(event)
     local request = event.data.request
     if request.method == 'textDocument/inlineCompletion' and ours(event.data.client_id) then
+      require('infill.stale').heard(request.bufnr, event.data.request_id, request.type == 'complete')
       if request.type == 'complete' then
         require('infill.rest').forget()
       end
@@ -96,9 +97,29 @@ vim.api.nvim_create_autocmd({ 'CursorMovedI', 'TextChangedI' }, {
     require('infill.rest').follow()
   end,
 })
-vim.api.nvim_create_autocmd('InsertLeave', {
+-- Neovim's client draws at CursorMovedI, which comes before TextChangedI and the screen; where the
+-- text has not changed it may draw after us.
+vim.api.nvim_create_autocmd('InsertCharPre', {
   group = group,
   callback = function()
+    require('infill.stale').typed(vim.v.char)
+  end,
+})
+vim.api.nvim_create_autocmd({ 'TextChangedI', 'CursorMovedI' }, {
+  group = group,
+  callback = function(event)
+    local stale = require('infill.stale')
+    if event.event == 'TextChangedI' then
+      stale.look()
+    else
+      vim.schedule(stale.look)
+    end
+  end,
+})
+vim.api.nvim_create_autocmd('InsertLeave', {
+  group = group,
+  callback = function(event)
     require('infill.rest').forget()
+    require('infill.stale').forget(event.buf)
   end,
 })
