@@ -261,6 +261,17 @@ def test_a_docstring_is_written_into_the_function_at_the_cursor(opened: Open) ->
         becomes(neovim, DOUBLE)
 
 
+def test_a_docstring_is_watched_in_a_line_of_its_own(opened: Open) -> None:
+    slow = plays("Twice as much.", seconds_a_step=0.05, steps_a_fill=200)
+    with opened(DOUBLE, model=slow) as neovim:
+        infill(neovim, "docstring")
+        seen = ["def double(x):", '    """Twice as much."""', "    return 2 * x", ""]
+        neovim.until(lambda: neovim.screen()[:4] == seen, "the draft stands above the body")
+        neovim.type("<Esc>")
+        neovim.until(lambda: neovim.screen()[:2] == DOUBLE.splitlines()[:2], "it is gone")
+        assert text_of(neovim) == DOUBLE
+
+
 def test_a_parameter_is_added_with_its_uses(opened: Open) -> None:
     with opened(DOUBLE, model=plays("by", "7")) as neovim:
         infill(neovim, "parameter")

@@ -47,8 +47,17 @@ local function place_of(buffer, position, encoding)
   return row, column, line
 end
 
+--- Whether lines that are put in at this place push down what stands there, and nothing else.
+local function are_whole(lines, before)
+  local last = vim.iter(lines[#lines]):map(function(chunk)
+    return chunk[1]
+  end)
+  return #lines > 1 and not (before .. last:join('')):find('%S')
+end
+
 --- What stands at `range` is struck through, and the lines follow it: below it where it is several,
---- since text within a line can be drawn on that line alone. `below` are drawn under all of it.
+--- since text within a line can be drawn on that line alone. What pushes a line down is drawn above
+--- it, but for the first, over which nothing is seen. `below` are drawn under all of it.
 ---@param marks { text: integer?, old: integer? } those of before are changed, not made anew
 ---@param range lsp.Range
 ---@param lines infill.Piece[][]
@@ -57,13 +66,18 @@ end
 function M.draw(buffer, space, marks, range, encoding, lines, below)
   local row, column, line = place_of(buffer, range.start, encoding)
   local last_row, last_column = place_of(buffer, range['end'], encoding)
-  if last_row > row then
-    local before = line:sub(1, column):gsub('\t', (' '):rep(vim.bo[buffer].tabstop)):gsub('%S', ' ')
-    table.insert(lines[1], 1, { before, 'InfillUnsettled' })
+  local before = line:sub(1, column):gsub('\t', (' '):rep(vim.bo[buffer].tabstop))
+  local is_new = last_row == row and last_column == column
+  local above = is_new and row > 0 and are_whole(lines, before)
+  if above or last_row > row then
+    table.insert(lines[1], 1, { (before:gsub('%S', ' ')), 'InfillUnsettled' })
     table.insert(lines, 1, {})
   end
+  if above then
+    table.remove(lines)
+  end
   vim.list_extend(lines, below or {})
-  if last_row > row or last_column > column then
+  if not is_new then
     marks.old = api.nvim_buf_set_extmark(buffer, space, row, column, {
       id = marks.old,
       end_row = last_row,
@@ -76,6 +90,7 @@ function M.draw(buffer, space, marks, range, encoding, lines, below)
     virt_text = #lines[1] > 0 and lines[1] or nil,
     virt_text_pos = 'inline',
     virt_lines = #lines > 1 and vim.list_slice(lines, 2) or nil,
+    virt_lines_above = above,
     hl_mode = 'combine',
     right_gravity = false,
   })
