@@ -4,6 +4,7 @@ whole run which kinds of test this machine could not run, and why."""
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from infill import statistics
 from model import ModelError
 from model.load import card_of
+from tests import vscode
 from tests.helix import find_helix
 from tests.nvim import find_neovim
 from tests.servers import environment, short_folder, swept
@@ -42,6 +44,18 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield path
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole files go to whoever is free. Those that drive VS Code take a minute or two for a few
+    tests each, so they begin first; then the files with the most tests."""
+    sizes = Counter(item.path for item in items)
+
+    def turn(item: pytest.Item) -> tuple[bool, int]:
+        drives_vscode = "vscode" in item.path.name or item.path.name == "test_scenarios.py"
+        return not drives_vscode, -sizes[item.path]
+
+    items.sort(key=turn)
+
+
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
@@ -60,6 +74,8 @@ def left_out() -> Iterator[str]:
         find_helix(REPOSITORY)
     except LookupError as error:
         yield f"Helix ({error})"
+    if vscode.MISSING:
+        yield vscode.MISSING
     try:
         card_of("bundled")
     except ModelError as error:

