@@ -88,8 +88,8 @@ async def test_a_replica_that_is_added_under_load_serves_in_a_cluster_of_somebod
 
 def is_there(cluster: Cluster) -> bool:
     assert cluster.process.poll() is None, (cluster.folder / "out").read_text()
-    with suppress(httpx.HTTPError):
-        return httpx.get(f"{cluster.reach.url}/healthz", timeout=60).status_code == 200
+    with suppress(httpx.HTTPError), cluster.reach.client(httpx.Timeout(60)) as client:
+        return client.get("/healthz").status_code == 200
     return False
 
 

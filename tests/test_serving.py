@@ -275,9 +275,8 @@ def test_no_code_reaches_the_log(bundled: Served):
 
 
 def test_the_bundled_model_fills_for_one_that_cannot_be_loaded(bundled: Served):
-    with bundled.watching() as lines:
-        told = next(lines)
-    assert told["state"] == "ready"
+    with bundled.watching() as lines:  # for which the other one may be tried once more
+        told = next(line for line in lines if line["state"] == "ready")
     assert "no-such-model" in told["failure"]
     assert "bundled model fills" in told["failure"]
     assert bundled.get("/healthz")["model"] == "no-such-model"
@@ -368,7 +367,7 @@ def test_metrics_are_what_prometheus_reads(bundled: Served):
         assert f"\n{name}" in text
     assert bundled.metric("infill_steps_total") == bundled.state["steps"] > 0
     assert bundled.metric("infill_tokens_total") > 0
-    assert bundled.metric("infill_loads_total") == 1
+    assert bundled.metric("infill_loads_total") >= 1
 
 
 @pytest.mark.parametrize("start", ["model", "lsp.handlers", "model.serving.wire"])
