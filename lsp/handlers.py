@@ -28,6 +28,7 @@ from lsp.actions import Actions
 from lsp.greeting import ACCEPTED, COMMANDS, START, Greeting, version
 from lsp.loading import Wanted
 from lsp.progress import Bars
+from lsp.quiet import log_what_matters
 from lsp.session import Question, Session
 from lsp.stdio import Output
 from lsp.sync import Place, Snapshot
@@ -89,6 +90,7 @@ class Server(LanguageServer):
         register(self)
 
     async def serve(self, read: AsyncIterator[bytes], output: Output) -> int:
+        asyncio.get_running_loop().set_exception_handler(log_what_matters)
         self.protocol.set_writer(output)
         try:
             async for body in read:

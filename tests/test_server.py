@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio._backends._asyncio import UNIXSocketStream
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -388,6 +390,25 @@ async def test_a_bug_is_an_error_without_traceback_and_the_server_lives(
         assert c.shown() == []
         assert "a handler failed" in caplog.text
         assert "userscode" not in caplog.text
+
+
+async def test_a_read_given_up_just_as_there_is_something_leaves_no_traceback_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    loop = asyncio.get_running_loop()
+    async with client(Scripted("a + b")):
+        here, there = socket.socketpair(socket.AF_UNIX)
+        here.setblocking(False)
+        with there:
+            async with UNIXSocketStream(here) as stream:
+                reading = asyncio.create_task(stream.receive())
+                await asyncio.sleep(0.01)
+                there.send(b"x")
+                loop.call_soon(reading.cancel)
+                await asyncio.wait({reading})
+        assert "Exception in callback" not in caplog.text
+        loop.call_exception_handler({"message": "another", "exception": LookupError()})
+        assert "another" in caplog.text
 
 
 async def test_while_the_model_loads_requests_get_null() -> None:
