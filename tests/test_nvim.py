@@ -219,6 +219,19 @@ def test_ghost_text_stays_while_it_is_typed_before_the_server_says_anything(
         assert adding.wait_for_ghost("ha + beta").column == len("    return alp")
 
 
+def test_ghost_text_is_grey_without_24_bit_colours_too_unless_the_user_says_otherwise(
+    adding: Neovim,
+) -> None:
+    colour = "return vim.api.nvim_get_hl(0, { name = 'ComplHint', link = false }).ctermfg"
+    assert adding.lua(colour) == 8
+    adding.call("nvim_command", "colorscheme habamax")
+    assert adding.lua(colour) not in (None, 8)  # its own
+    adding.call("nvim_command", "colorscheme default")
+    assert adding.lua(colour) == 8
+    adding.call("nvim_command", "highlight ComplHint ctermfg=5 | doautocmd ColorScheme")
+    assert adding.lua(colour) == 5
+
+
 @contextmanager
 def stopped(processes: list[int]) -> Generator[None]:
     """They do nothing meanwhile."""

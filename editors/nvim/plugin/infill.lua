@@ -77,6 +77,16 @@ vim.api.nvim_create_autocmd('LspProgress', {
   end,
 })
 
+-- Neovim's own colours leave ghost text as bright as code in a terminal without 24-bit colours.
+local function tell_ghost_text_from_code()
+  local ghost = vim.api.nvim_get_hl(0, { name = 'ComplHint', link = false })
+  if not ghost.ctermfg and not ghost.cterm then
+    vim.api.nvim_set_hl(0, 'ComplHint', vim.tbl_extend('force', ghost, { ctermfg = 8 }))
+  end
+end
+tell_ghost_text_from_code()
+vim.api.nvim_create_autocmd('ColorScheme', { group = group, callback = tell_ghost_text_from_code })
+
 -- Ghost text of which a part was taken goes when the server's answer to the new text is there.
 vim.api.nvim_create_autocmd('LspRequest', {
   group = group,
