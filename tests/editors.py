@@ -248,6 +248,10 @@ for _, mark in ipairs(vim.api.nvim_buf_get_extmarks(0, space, 0, -1, { details =
 end
 return found
 """
+STATUSLINE = """
+vim.o.laststatus = 2
+vim.o.statusline = "%f %m%=%{v:lua.require'infill'.status()}"
+"""
 KEYS = {"<C-l>": "accept-word", "<C-j>": "accept-line", "<C-n>": "next", "<C-s>": "suggest"}
 
 
@@ -268,6 +272,7 @@ class InNeovim(Editor):
         self.neovim = test_nvim.open_file(self.home, self.file, model=model, server="inside")
         self.neovim.wait_for_client("infill")
         self.until(lambda: self.neovim.lua("return Loaded"), "the model is loaded")
+        self.neovim.lua(STATUSLINE)
         for key, does in KEYS.items():
             self.neovim.lua(f"vim.keymap.set('i', '{key}', '<Plug>(infill-{does})')")
         self.neovim.call("nvim_win_set_cursor", 0, [place.row + 1, len(place.head.encode())])
@@ -429,7 +434,8 @@ class InHelix(Editor):
         self.helix.until(self.helix.is_spinning, "the line of state is busy")
 
     def is_idle(self) -> None:
-        # The line of state may go on spinning in Helix 25.07 where work began and ended at once.
+        # Not by the line of state: Helix 25.07 seems deaf to progress while its prompt is open, and
+        # then goes on spinning.
         self.helix.until(lambda: not self.at_work(), "the work has ended")
 
     def tells(self, words: str) -> None:

@@ -131,12 +131,19 @@ async function pick(key, words, wanted = words) {
   await until(async () => !(await input().isVisible()) || (await input().inputValue()) !== words, `${wanted} to be taken`)
 }
 
+// What the list shows, without the words beside it.
+const names = async () => {
+  const shown = all => all.filter(row => row.checkVisibility()).map(row => row.querySelector('.label-name')?.textContent ?? '')
+  return (await rows().evaluateAll(shown)).map(text => text.replaceAll('\u00a0', ' '))
+}
+
 // The entries of the list that an extension shows, once there are some.
 async function choices(title = '') {
   if (title) await page.locator('.quick-input-titlebar').filter({ hasText: title }).waitFor()
-  await rows().first().waitFor()
-  const names = await rows().evaluateAll(all => all.map(row => row.querySelector('.label-name').textContent))
-  return names.map(text => text.replaceAll('\u00a0', ' '))
+  return until(async () => {
+    const seen = await names()
+    return seen.length > 0 && seen
+  }, 'something to choose from') // prettier-ignore
 }
 
 // Whether the palette offers a command; it says so in words where it does not.
@@ -162,12 +169,9 @@ const COMMANDS = {
   command: title => pick('F1', `>${title}`, title),
   choices,
   async choose(words) {
-    const seen = await until(async () => {
-      const names = await choices()
-      return names.includes(words) && names
-    }, `${words} in the list`) // prettier-ignore
-    await rows().nth(seen.indexOf(words)).click()
-    await until(async () => !(await rows().first().isVisible()) || !(await choices()).includes(words), 'the list to close')
+    await until(async () => (await names()).includes(words), `${words} in the list`)
+    await rows().nth((await names()).indexOf(words)).click()
+    await until(async () => !(await names()).includes(words), 'the list to close')
   },
   offers,
   waitOffers: title => until(() => offers(title), `the palette to offer ${title}`),
