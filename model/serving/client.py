@@ -132,8 +132,8 @@ def is_ending(told: str) -> bool:
 
 def is_a_proxys(status: int, body: bytes) -> bool:
     """Whether what answers is not the server, which gives reasons, but a proxy whose server died
-    before its first draft."""
-    return status >= 500 and loaded(body) is None
+    before its first draft, or has been told to end (404)."""
+    return (status >= 500 or status == 404) and loaded(body) is None
 
 
 def refusal(reach: Reach, status: int, body: bytes) -> str:
