@@ -173,7 +173,6 @@ const COMMANDS = {
     await rows().nth((await names()).indexOf(words)).click()
     await until(async () => !(await names()).includes(words), 'the list to close')
   },
-  offers,
   waitOffers: title => until(() => offers(title), `the palette to offer ${title}`),
   waitLacks: title => until(async () => !(await offers(title)), `the palette not to offer ${title}`),
   // The menu of code actions; empty, it closes by itself, so it is opened until it has the entry.
@@ -202,7 +201,6 @@ const COMMANDS = {
   waitGhost: text => until(async () => (await ghost()) === text, `ghost text ${JSON.stringify(text)}`),
   waitAnyGhost: () => until(async () => (await ghost()).trim(), 'ghost text'),
   status: () => page.locator(STATUS).innerText(),
-  waitStatusItem: () => page.locator(STATUS).waitFor(),
   waitStatus: words => until(async () => {
     const item = page.locator(STATUS)
     return (await item.count()) && (await item.innerText()).includes(words) &&
@@ -224,11 +222,6 @@ const COMMANDS = {
   async waitText(words) {
     const shown = () => page.locator('.view-lines .view-line').allInnerTexts()
     await until(async () => (await shown()).join('\n').replaceAll('\u00a0', ' ').includes(words), `the text ${words}`)
-  },
-  async notice() {
-    const notice = page.locator('.notification-list-item-message').first()
-    await notice.waitFor()
-    return notice.innerText()
   },
   async saved(name) {
     await page.keyboard.press('Control+S')
