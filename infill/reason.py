@@ -40,6 +40,11 @@ class Reason(StrEnum):
     NO_CHANGE = "no-change", "The model proposes what stands there already."
     LOW_CONFIDENCE = "low-confidence", "The model is less sure than eagerness asks for."
     ONE_WORD = "one-word", "The model wrote a single word where a sentence is due."
+    LEFT_OPEN = "left-open", "The model wrote what leaves the hole open, `pass` or a TODO."
+    ARGUMENT_COUNT = (
+        "argument-count",
+        "The model wrote another number of arguments than the function takes.",
+    )
     REPEATS_SUFFIX = "repeats-suffix", "The fill only repeats what follows the cursor."
     REPEATS_LINE = "repeats-line", "The fill repeats a neighbouring line."
     REPETITION = "repetition", "The fill repeats itself."

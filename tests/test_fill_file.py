@@ -110,6 +110,49 @@ def test_all_that_the_editors_action_fills_is_filled(
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("name", "source", "text"),
+    [
+        ("a.py", "def f(x):\n    ...\n", "pass"),
+        ("a.py", "def f(x):\n    pass\n", "raise NotImplementedError"),
+        ("a.js", 'function f(x) {\n  throw new Error("not implemented");\n}\n', "// TODO"),
+        ("a.rs", "fn f() -> u8 {\n    todo!()\n}\n", "unimplemented!()"),
+    ],
+)
+def test_a_body_that_would_say_no_more_than_before_stays(
+    file: File, capsys: pytest.CaptureFixture[str], name: str, source: str, text: str
+) -> None:
+    path = file(source, name)
+    assert fill(path, "--write", model="scripted:" + json.dumps({"text": text})) == 1
+    assert path.read_text() == source
+    assert "leaves the hole open" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "defined", "right", "wrong"),
+    [
+        ("a.py", "def f(a, b=1): return a\n", ["1", "1, 2", "*a", "a, b=2"], ["1, 2, 3"]),
+        ("a.py", "def f(a, *, b): return a\n", ["1, b=2"], ["1", "1, 2, 3"]),
+        ("a.py", "def f(a, *b, **c): return a\n", ["1", "1, 2, 3", "1, d=2"], []),
+        ("a.py", "class f:\n  def __init__(self, a): self.a = a\n", ["1"], ["1, 2"]),
+        ("a.js", "function f(a, b) { return a; }\n", ["1, 2", "...a"], ["1", "1, 2, 3"]),
+        ("a.js", "function f(a, ...b) { return a; }\n", ["1", "1, 2, 3"], []),
+        ("a.c", "int f(int a, int b) { return a; }\nint x =\n", ["1, 2"], ["1", "1, 2, 3"]),
+        ("a.rs", "fn f(a: u8) -> u8 { a }\nconst X: u8 =\n", ["1"], ["1, 2"]),
+        ("a.go", "package m\nfunc f(a, b int) int { return a }\nvar x =\n", ["1, 2"], []),
+    ],
+)
+def test_arguments_are_written_only_where_the_function_takes_so_many(
+    file: File, name: str, defined: str, right: list[str], wrong: list[str]
+) -> None:
+    source = defined.removesuffix("\n") + " f()\n" if "=\n" in defined else f"{defined}f()\n"
+    for text in (*right, *wrong):
+        path = file(source, name)
+        status = fill(path, "--write", model="scripted:" + json.dumps({"text": text}))
+        assert (text, status) == (text, 0 if text in right else 1)
+        assert path.read_text() == (source.replace("f()", f"f({text})") if not status else source)
+
+
 def test_the_file_stays_as_it_is_without_write(file: File) -> None:
     path = file(AREA)
     assert fill(path) == 0

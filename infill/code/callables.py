@@ -29,6 +29,8 @@ _OWN = frozenset(("self", "cls", "this", "super()", "Self"))
 _OPTIONAL = frozenset(
     ("default_parameter", "typed_default_parameter", "assignment_pattern", "optional_parameter")
 )
+_DIVIDES = frozenset(("keyword_separator", "positional_separator", "attribute_item"))
+_RECEIVERS = frozenset(("self_parameter", "receiver_parameter"))
 _COLLECT = re.compile(r"\*|\.\.\.")  # takes any number, or takes none and divides the others
 _NAME = re.compile(r"[^\W\d]\w*$")
 
@@ -54,10 +56,21 @@ class Callee:
 
     def wanted(self) -> list[Node]:
         """The parameters that each call must give something for."""
+        return [each for each in self._own_parameters() if _is_wanted(each)]
+
+    def takes(self, count: int) -> bool:
+        """Whether a call may give so many arguments; what one file cannot tell is allowed."""
+        parameters = [each for each in self._own_parameters() if each.kind not in _DIVIDES]
+        if any(_collects(each) or _is_grouped(each) for each in parameters):
+            return True
+        return len(self.wanted()) <= count <= len(parameters)
+
+    def _own_parameters(self) -> list[Node]:
+        """Without `self`, `cls` and C's `void`."""
         parameters = self.parameters.statements
         if self.node.kind == "function_definition" and self.owner and not self._is_static:
-            parameters = parameters[1:]  # self or cls
-        return [each for each in parameters if _is_wanted(each)]
+            parameters = parameters[1:]
+        return [each for each in parameters if each.text != "void" and each.kind not in _RECEIVERS]
 
     @property
     def _is_static(self) -> bool:
@@ -166,13 +179,16 @@ def without_namesakes(callables: list[Callee]) -> list[Callee]:
 
 
 def _is_wanted(parameter: Node) -> bool:
-    if parameter.kind in _OPTIONAL or parameter.kind in ("self_parameter", "receiver_parameter"):
+    if parameter.kind in _OPTIONAL or parameter.kind in _DIVIDES or _collects(parameter):
         return False
-    if parameter.field("value") is not None or parameter.text == "void":
-        return False
-    if "variadic" in parameter.kind or "spread" in parameter.kind or "rest" in parameter.kind:
-        return False
-    return not _COLLECT.match(parameter.text) and parameter.kind not in (
-        *("keyword_separator", "positional_separator"),
-        *("typed_parameter_splat", "attribute_item"),
-    )
+    return parameter.field("value") is None
+
+
+def _collects(parameter: Node) -> bool:
+    kinds = ("variadic", "spread", "rest", "splat")
+    return any(kind in parameter.kind for kind in kinds) or bool(_COLLECT.match(parameter.text))
+
+
+def _is_grouped(parameter: Node) -> bool:
+    """Go's `a, b int`, and `int` alone, which may be a name."""
+    return parameter.kind == "parameter_declaration" and parameter.tree.name == "go"

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from infill.aside import aside
+from infill.deeds.closed import left_open
 from infill.deeds.drafts import Places, Show
 from infill.deeds.fill_all import PATIENCE_MS, Filled, batches_of, fill_document
 from infill.deeds.holes import Gap, Kind, opened
@@ -84,10 +85,15 @@ async def filled_gaps(
         opened_up, holes, denoiser, settings, others=others, root=root,
         watch=watching.saw if report or show or watch else None, through=watching.through,
     )  # fmt: skip
-    pairs = zip(gaps, holes, (fill for _, fill in filled.holes), strict=True)
+    fills = [_in_gap(gap, fill) for gap, (_, fill) in zip(gaps, filled.holes, strict=True)]
+    edits = [(gap, it.edit) for gap, it in zip(gaps, fills, strict=True) if it.edit is not None]
+    reasons = await aside(len(document.text), partial(left_open, document, edits))
     told = tuple(
-        (replace(hole, start=gap.start, end=gap.end), _in_gap(gap, fill))
-        for gap, hole, fill in pairs
+        (
+            replace(hole, start=gap.start, end=gap.end),
+            replace(fill, edit=None, reason=reasons[gap]) if gap in reasons else fill,
+        )
+        for gap, hole, fill in zip(gaps, holes, fills, strict=True)
     )
     text = document.text
     for _, fill in reversed(told):
