@@ -63,6 +63,8 @@ def pytest_terminal_summary(
         return  # someone runs a few tests by name
     for line in left_out():
         terminalreporter.write_line(f"left out: {line}")
+    if vscode.CAPTURES.exists():
+        terminalreporter.write_line(f"what the editors showed: {vscode.CAPTURES}")
 
 
 def left_out() -> Iterator[str]:

@@ -77,7 +77,8 @@ async function start() {
   browser = await chromium.launch({
     executablePath: execFileSync('sh', ['-c', 'command -v chromium'], { encoding: 'utf8' }).trim(),
     args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'],
-  })
+    handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false,
+  }) // prettier-ignore
   page = await browser.newPage({ viewport: { width: 1000, height: 480 } })
   page.setDefaultTimeout(PATIENCE)
   await page.goto(`${address}/?folder=${encodeURIComponent(workspace)}`)
@@ -123,10 +124,13 @@ async function seek(key, words) {
   }, `the list of ${key}`) // prettier-ignore
 }
 
-// Takes what the list offers for these words, and waits until that list has gone.
+// Takes what the list offers for these words, and waits until that list has gone. The list may drop
+// the words where it was not done with showing itself: then it is asked again.
 async function pick(key, words, wanted = words) {
-  await seek(key, words)
-  await page.waitForSelector(focused(wanted))
+  await until(async () => {
+    await seek(key, words)
+    return page.waitForSelector(focused(wanted), { timeout: 5000 }).then(() => true, () => page.keyboard.press('Escape'))
+  }, `${wanted} in the list of ${key}`) // prettier-ignore
   await page.keyboard.press('Enter')
   await until(async () => !(await input().isVisible()) || (await input().inputValue()) !== words, `${wanted} to be taken`)
 }
@@ -234,6 +238,9 @@ const COMMANDS = {
     return true
   },
 }
+
+// It ends with its standard input, also where whoever typed Ctrl-C has signalled all of them.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => {})
 
 try {
   await start()
