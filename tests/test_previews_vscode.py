@@ -111,6 +111,14 @@ def test_typing_leaves_the_choice_and_is_kept(code: Code) -> None:
 DOUBLE = "def double(x):\n    return 2 * x\n\n\nprint(double(1))\n"
 AREA = "def area(width, height):\n    ...\n"
 FILLED = AREA.replace("...", "return width * height")
+CELL: dict[str, object] = {
+    "cell_type": "code",
+    "metadata": {},
+    "outputs": (),
+    "source": ["in_a_cell = ..."],
+}
+PYTHON = {"language_info": {"name": "python"}}
+NOTEBOOK = {"cells": [CELL], "metadata": PYTHON, "nbformat": 4, "nbformat_minor": 5}
 WRITTEN = {
     "docstring.py": DOUBLE,
     "parameter.py": DOUBLE,
@@ -118,11 +126,8 @@ WRITTEN = {
     "locked.py": AREA,
     "open.py": AREA,
     "compared.py": AREA,
-    "notebook.ipynb": json.dumps({
-        "cells": [{"cell_type": "code", "metadata": {}, "outputs": [], "source": ["..."]}],
-        "metadata": {"language_info": {"name": "python"}}, "nbformat": 4, "nbformat_minor": 5,
-    }),
-}  # fmt: skip
+    "notebook.ipynb": json.dumps(NOTEBOOK),
+}
 FILL = "Infill: Fill Here"
 
 
@@ -179,9 +184,12 @@ def test_nothing_is_offered_in_a_read_only_editor(plain: Code) -> None:
 
 def test_an_untitled_text_is_filled(plain: Code) -> None:
     plain.plays(plays("return width * height"))
-    plain("command", "Create: New Untitled Text File")
+    plain("command", "Create: New File")
+    plain("choose", "Text File")
     plain("command", "Change Language Mode")
-    plain("choose", "Python")
+    plain("choices")
+    plain("type", "Python")
+    plain("press", "Enter")
     plain("type", "def area(width, height):\n...")
     plain("command", FILL)
     plain("waitText", "return width * height")
@@ -193,22 +201,19 @@ def test_in_a_comparison_the_file_s_side_is_filled(plain: Code) -> None:
     plain("open", "compared.py:1:1")
     plain("type", "#\n")
     plain("command", "File: Compare Active File with Saved")
-    plain("waitText", "area")
-    plain.press("Control+Home", "ArrowDown", "ArrowDown", "End")
-    plain("command", FILL)
+    plain("waitOffers", "Compare: Toggle Inline View")  # once it is shown
+    plain("command", "Infill: Fill All Holes in This File")
     plain("waitText", "return width * height")
     plain.keep("vscode-compared")
     assert plain("saved", "compared.py") == f"#\n{FILLED}"
 
 
-def test_texts_that_are_no_files_are_told_apart_in_words(plain: Code) -> None:
-    plain("command", "Preferences: Open User Settings (JSON)")
-    plain("waitText", "infill.model")
-    plain("command", FILL)
-    plain("waitNotice", "Only files and untitled texts are written into, and this is neither")
-    plain("command", "Notifications: Clear All Notifications")
-
-
 def test_nothing_is_offered_in_a_notebook(plain: Code) -> None:
-    plain("open", "notebook.ipynb")
+    plain("open", "open.py")
+    plain("waitOffers", FILL)
+    plain("press", "Control+P")
+    plain("type", "notebook.ipynb")
+    plain("press", "Enter")
+    plain("waitText", "in_a_cell")
+    plain.keep("vscode-notebook")
     plain("waitLacks", FILL)
