@@ -238,6 +238,11 @@ def test_a_placeholder_alone_on_its_line_makes_room_for_a_block() -> None:
             "class A:\n  def f(self, b):\n    return b\n  def g(self):\n    self.f()\n",
             "class A:\n  def f(self, b):\n    return b\n  def g(self):\n    self.f(‸)\n",
         ),
+        (
+            "python",
+            "@functools.cache\ndef f(a):\n    return a\n\nf()\n",
+            "@functools.cache\ndef f(a):\n    return a\n\nf(‸)\n",
+        ),
         ("javascript", "function f(a) { g(); }\nf();\n", "function f(a) { g(); }\nf(‸);\n"),
         (
             "typescript",
@@ -277,6 +282,7 @@ def test_an_empty_argument_list_is_a_hole_where_the_call_wants_something(
         ("python", "class A:\n    def f(self):\n        self.f()\n"),
         ("python", "def f(a): return a\nx = 'f()'  # f()\n"),
         ("python", "x = unknown()\n"),
+        ("python", "@click.command()\n@click.argument('a')\ndef f(a):\n    return a\n\nf()\n"),
         ("javascript", "function f(a = 1, ...b) {}\nf();\n"),
         ("typescript", "function f(a?: number) {}\nf();\n"),
         ("rust", "impl A { fn f(&self) { self.f(); } }\n"),

@@ -31,6 +31,9 @@ _OPTIONAL = frozenset(
 )
 _DIVIDES = frozenset(("keyword_separator", "positional_separator", "attribute_item"))
 _RECEIVERS = frozenset(("self_parameter", "receiver_parameter"))
+_TAKES_THE_SAME = re.compile(
+    r"@\s*(?:\w+\.)*(?:staticmethod|classmethod|cache|lru_cache|override|final|\w*abstractmethod)\b"
+)
 _COLLECT = re.compile(r"\*|\.\.\.")  # takes any number, or takes none and divides the others
 _NAME = re.compile(r"[^\W\d]\w*$")
 
@@ -61,7 +64,7 @@ class Callee:
     def takes(self, count: int) -> bool:
         """Whether a call may give so many arguments; what one file cannot tell is allowed."""
         parameters = [each for each in self._own_parameters() if each.kind not in _DIVIDES]
-        if any(_collects(each) or _is_grouped(each) for each in parameters):
+        if self.is_wrapped or any(_collects(each) or _is_grouped(each) for each in parameters):
             return True
         return len(self.wanted()) <= count <= len(parameters)
 
@@ -71,6 +74,16 @@ class Callee:
         if self.node.kind == "function_definition" and self.owner and not self._is_static:
             parameters = parameters[1:]
         return [each for each in parameters if each.text != "void" and each.kind not in _RECEIVERS]
+
+    @property
+    def is_wrapped(self) -> bool:
+        """Whether a decorator of Python's may have it called with other arguments than it names, as
+        that of a command line has."""
+        outer = self.node.parent
+        if outer is None or outer.kind != "decorated_definition":
+            return False
+        decorators = [child for child in outer.children if child.kind == "decorator"]
+        return not all(_TAKES_THE_SAME.match(each.text) for each in decorators)
 
     @property
     def _is_static(self) -> bool:

@@ -168,7 +168,7 @@ def _arguments(tree: Tree, definitions: Sequence[Node]) -> list[Gap]:
     wanting = {
         each.called: each
         for each in without_namesakes(callables_in(tree, definitions))
-        if each.wanted()
+        if each.wanted() and not each.is_wrapped
     }
     return [
         Gap(call.arguments.start + 1, call.arguments.end - 1, Kind.ARGUMENTS,
