@@ -282,6 +282,11 @@ def test_an_empty_argument_list_is_a_hole_where_the_call_wants_something(
         ("python", "class A:\n    def f(self):\n        self.f()\n"),
         ("python", "def f(a): return a\nx = 'f()'  # f()\n"),
         ("python", "x = unknown()\n"),
+        (
+            "python",
+            "class A:\n    @staticmethod\n    def g():\n        return 1\n\n"
+            "    def f(self):\n        return self.f()\n",
+        ),
         ("python", "@click.command()\n@click.argument('a')\ndef f(a):\n    return a\n\nf()\n"),
         ("javascript", "function f(a = 1, ...b) {}\nf();\n"),
         ("typescript", "function f(a?: number) {}\nf();\n"),

@@ -79,16 +79,17 @@ class Callee:
     def is_wrapped(self) -> bool:
         """Whether a decorator of Python's may have it called with other arguments than it names, as
         that of a command line has."""
-        outer = self.node.parent
-        if outer is None or outer.kind != "decorated_definition":
-            return False
-        decorators = [child for child in outer.children if child.kind == "decorator"]
-        return not all(_TAKES_THE_SAME.match(each.text) for each in decorators)
+        return not all(_TAKES_THE_SAME.match(each.text) for each in self._decorators())
 
     @property
     def _is_static(self) -> bool:
+        return any("staticmethod" in each.text for each in self._decorators())
+
+    def _decorators(self) -> list[Node]:
         outer = self.node.parent
-        return outer is not None and "@staticmethod" in outer.text[: self.node.start - outer.start]
+        if outer is None or outer.kind != "decorated_definition":
+            return []
+        return [child for child in outer.children if child.kind == "decorator"]
 
 
 @dataclass(frozen=True, slots=True)
