@@ -15,7 +15,7 @@ import pytest
 from tests.nvim import Neovim
 from tests.test_actions import FIVE, SELECTED
 from tests.test_nvim import MISSING, PROGRAM, REPOSITORY, init_with
-from tests.test_nvim_commands import becomes, infill, keep, said, text_of
+from tests.test_nvim_commands import becomes, infill, said, text_of
 from tests.variants import MODEL, server
 
 pytestmark = [pytest.mark.editor, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
@@ -106,7 +106,7 @@ def test_each_variant_is_seen_where_it_would_stand_before_the_text_is_touched(op
         choosing(neovim)
         keys = "<C-n> next  <C-p> previous  <CR> take  <Esc> leave"
         assert shown(neovim) == ["    return width * height return height * width", f"1/2  {keys}"]
-        keep(neovim, "nvim-choice")
+        neovim.keep("nvim-choice")
         neovim.type("<C-n>")
         second = ["    return width * height return width * (height)", f"2/2  {keys}"]
         neovim.until(lambda: shown(neovim) == second, "the second is shown")
@@ -187,7 +187,7 @@ def test_several_lines_are_seen_below_those_that_they_would_replace(opened: Open
             "    for it in prices:",
             "        found += it * (1 + tax)",
         ]
-        keep(neovim, "nvim-choice-lines")
+        neovim.keep("nvim-choice-lines")
         neovim.type("<CR>")
         becomes(neovim, LOOP.replace("price in", "it in").replace("+= price", "+= it"))
 
