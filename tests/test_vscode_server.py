@@ -38,6 +38,10 @@ def test_only_a_trusted_workspace_names_the_program_and_the_model(
         code("open", "a.py")
         code("waitStatus", "ready")
         code("waitLabel", "scripted:theirs" if trusted else MINE)
+        assert ("not trusted" in code("label")) != trusted
+        code.press("Control+Home", "ArrowDown", "End")
+        code("command", "Trigger Inline Suggestion")
+        code("waitGhost", "theirs" if trusted else "return a + b")
     assert ran.exists() == trusted
 
 

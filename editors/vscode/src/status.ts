@@ -29,6 +29,10 @@ interface Look {
 const UNKNOWN: Why = { reason: null, explanation: '' }
 const BUSY = 'loading~spin'
 
+/** Why a program or a model that the workspace names is not used. */
+const distrust = (): string[] =>
+  vscode.workspace.isTrusted ? [] : ['This workspace is not trusted: what it says of program and model does not count.']
+
 export class StatusItem implements vscode.Disposable {
   private readonly item = vscode.window.createStatusBarItem('status', vscode.StatusBarAlignment.Right)
   private look: Look = { icon: 'circle-slash', words: 'off', detail: 'The server does not run.' }
@@ -63,7 +67,7 @@ export class StatusItem implements vscode.Disposable {
   }
 
   answered(answer: Answer): void {
-    const model = answer.choice ?? `The model is ${answer.model}.`
+    const model = [answer.choice ?? `The model is ${answer.model}.`, ...distrust()].join(' ')
     if (!answer.enabled) this.show({ icon: 'circle-slash', words: 'off', detail: 'Switched off in the settings.' })
     else if (answer.loading) this.show({ icon: BUSY, words: 'loading', detail: `${model} It is being loaded.` })
     else if (answer.failure) this.show({ icon: 'warning', words: 'no model', detail: answer.failure, isBad: true })
