@@ -150,7 +150,10 @@ class InVSCode(Editor):
 
     def gives_up(self) -> None:
         self.code("clickStatus")
+        assert self.code("choices")[0] == "Cancel"
+        self.keep("cancel")
         self.code("choose", "Cancel")
+        assert self.code("notices") == []
 
     def is_busy(self, doing: str) -> None:
         self.code("waitBusy", doing)

@@ -194,23 +194,11 @@ def waiting_at_most(opened: Open) -> Neovim:
     return neovim
 
 
-def test_words_are_taken_one_by_one_and_the_rest_stays_to_be_taken(opened: Open) -> None:
-    with waiting_at_most(opened) as neovim:
-        neovim.type("<C-l>")
-        becomes(neovim, "def most(a, b):\n    if\n")
-        neovim.wait_for_ghost(SEVERAL_LINES[2:])
-        keep(neovim, "nvim-word")
-        assert rest_of(neovim) == []  # Neovim's own client shows it now, and nothing twice
-        neovim.type("<C-l>")
-        becomes(neovim, "def most(a, b):\n    if a\n")
-        neovim.type("<C-a>")
-        becomes(neovim, f"def most(a, b):\n    {SEVERAL_LINES}\n")
-
-
 def test_words_are_taken_as_quickly_as_keys_are_pressed(opened: Open) -> None:
     with waiting_at_most(opened) as neovim:
         neovim.type("<C-l><C-l><C-l><C-l>")
         becomes(neovim, "def most(a, b):\n    if a > b\n")
+        neovim.until(lambda: not rest_of(neovim), "Neovim's own client shows the rest, and once")
 
 
 def test_typing_something_else_takes_the_rest_away(opened: Open) -> None:

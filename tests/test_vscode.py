@@ -89,20 +89,6 @@ def test_escape_gives_the_drafts_up_without_a_trace(editor: InVSCode, code: Code
     assert code("notices") == []
 
 
-def test_what_is_under_way_stands_in_the_status_item_s_menu_first(
-    editor: InVSCode, code: Code
-) -> None:
-    editor.open(FIVE, TEXTS, **SLOW)
-    editor.does("fill-all")
-    editor.is_busy("filling all holes")
-    code("clickStatus")
-    assert code("choices")[0] == "Cancel"
-    code.keep("vscode-cancel")
-    code("choose", "Cancel")
-    editor.is_idle()
-    assert code("notices") == []
-
-
 def test_another_model_is_chosen_from_those_that_there_are(editor: InVSCode, code: Code) -> None:
     editor.open(ADD, "return a + b")
     code("command", "Infill: Choose Model")
