@@ -377,11 +377,11 @@ class InHelix(Editor):
         return [title for title in bars.values() if title]
 
     def is_busy(self, doing: str) -> None:
-        self.helix.until(lambda: f"infill-lsp: {doing}" in self.at_work(), "the work is told")
+        self.helix.until(lambda: any(doing in it for it in self.at_work()), "the work is told")
         self.helix.until(self.helix.is_spinning, "the line of state is busy")
 
     def is_idle(self) -> None:
-        # Not by the line of state: Helix 25.07 seems deaf to progress while its prompt is open, and
+        # Not by the line of state: Helix 25.07 is deaf to progress while its prompt is open, and
         # then goes on spinning.
         self.helix.until(lambda: not self.at_work(), "the work has ended")
 
