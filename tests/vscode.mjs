@@ -25,7 +25,8 @@ const QUIET = {
 
 const KEYS = [{ key: 'ctrl+down', command: 'editor.action.inlineSuggest.acceptNextLine', when: 'inlineSuggestionVisible' }]
 
-let server, browser, page
+let server, browser, page, camera
+const film = []
 
 async function until(look, what) {
   for (const end = Date.now() + PATIENCE; Date.now() < end; ) {
@@ -231,6 +232,23 @@ const COMMANDS = {
     await page.keyboard.press('Control+S')
     await page.waitForSelector('.tab.active.dirty', { state: 'detached' })
     return readFileSync(join(workspace, name), 'utf8')
+  },
+  // What the window shows from now on, until it is asked for: pictures in `folder`, and when each came.
+  async film(width, height) {
+    await page.setViewportSize({ width: Number(width), height: Number(height) })
+    await new Promise(done => setTimeout(done, 800))
+    camera = await page.context().newCDPSession(page)
+    film.length = 0
+    camera.on('Page.screencastFrame', ({ data, metadata, sessionId }) => {
+      film.push([metadata.timestamp, data])
+      camera.send('Page.screencastFrameAck', { sessionId }).catch(() => {})
+    })
+    await camera.send('Page.startScreencast', { format: 'png' })
+  },
+  async filmed(folder) {
+    await camera.send('Page.stopScreencast')
+    film.forEach(([, data], i) => writeFileSync(join(folder, `${i}.png`), Buffer.from(data, 'base64')))
+    return film.map(([time]) => time)
   },
   async screenshot(path) {
     await new Promise(done => setTimeout(done, 800)) // what fades in is there by then
