@@ -136,18 +136,23 @@ async function pick(key, words, wanted = words) {
   await until(async () => !(await input().isVisible()) || (await input().inputValue()) !== words, `${wanted} to be taken`)
 }
 
-// What the list shows, without the words beside it.
+// What the list shows, without the words beside it, in order: its rows may stand in another one.
 const names = async () => {
-  const shown = all => all.filter(row => row.checkVisibility()).map(row => row.querySelector('.label-name')?.textContent ?? '')
+  const shown = all =>
+    all.filter(row => row.checkVisibility()).toSorted((a, b) => a.dataset.index - b.dataset.index)
+      .map(row => row.querySelector('.label-name')?.textContent ?? '') // prettier-ignore
   return (await rows().evaluateAll(shown)).map(text => text.replaceAll('\u00a0', ' '))
 }
 
-// The entries of the list that an extension shows, once there are some.
+// The entries of the list that an extension shows, once there are some and no more come.
 async function choices(title = '') {
   if (title) await page.locator('.quick-input-titlebar').filter({ hasText: title }).waitFor()
+  let before = ''
   return until(async () => {
     const seen = await names()
-    return seen.length > 0 && seen
+    const isSettled = seen.length > 0 && String(seen) === before
+    before = String(seen)
+    return isSettled && seen
   }, 'something to choose from') // prettier-ignore
 }
 
@@ -175,7 +180,8 @@ const COMMANDS = {
   choices,
   async choose(words) {
     await until(async () => (await names()).includes(words), `${words} in the list`)
-    await rows().nth((await names()).indexOf(words)).click()
+    const place = (await choices()).indexOf(words)
+    await page.locator(`.quick-input-list .monaco-list-row[data-index="${place}"]`).click()
     await until(async () => !(await names()).includes(words), 'the list to close')
   },
   waitOffers: title => until(() => offers(title), `the palette to offer ${title}`),
