@@ -14,6 +14,7 @@ main() {
   exec 8>"$folder/.busy"
   flock 8 # two test runs at once: the second finds what the first has brought
   [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] || stop "this is $(uname -sm); only Linux x86_64 is known"
+  command -v npm >/dev/null || stop "npm is not here; it comes with node"
   bring_chromium
   [ "$(cat "$folder/.brought" 2>/dev/null)" = "${versions[*]}" ] || bring "$folder"
   echo "Chromium: $(command -v chromium) ($(chromium --version 2>/dev/null))"
@@ -29,6 +30,7 @@ stop() {
 
 bring_chromium() {
   ! command -v chromium >/dev/null || return 0
+  command -v apt-get >/dev/null || stop "there is no chromium, and no apt-get to bring it by: install it by hand"
   [ "$(id -u)" = 0 ] || stop "there is no chromium, and bringing it needs root: apt-get install chromium"
   apt-get -qq update
   DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install chromium >/dev/null
@@ -36,7 +38,6 @@ bring_chromium() {
 
 bring() { # FOLDER; code-server carries three more lists of packages, which its own script would install
   local folder=$1 inner
-  command -v npm >/dev/null || stop "npm is not here; it comes with node"
   echo "bringing ${versions[*]} into $folder"
   rm -rf -- "$folder/node_modules" "$folder/package.json" "$folder/package-lock.json" "$folder/.brought"
   echo '{"private": true}' >"$folder/package.json"
