@@ -35,17 +35,26 @@ def held_together(
     texts = list(texts)
     if document.language != "python" or not 1 < len(holes) <= MOST_HOLES:
         return texts
+    read: dict[tuple[int, tuple[str, ...]], dict[str, float]] = {}
+
+    def shares(texts: Sequence[str], i: int) -> dict[str, float]:
+        # Mostly the next hole has the same answer to several texts, so that the way back is one.
+        asked = i, (*texts[:i], *texts[i + 1 :])
+        if asked not in read:
+            read[asked] = shares_of(document, holes, weighed, texts, i, max_lines)
+        return read[asked]
+
     for i in range(len(holes) - 1):
-        own = shares_of(document, holes, weighed, texts, i, max_lines)
+        own = shares(texts, i)
         best = 0.0, texts
         for text in sorted(own, key=lambda it: -own[it])[:TRIED]:
             tried = [*texts[:i], text, *texts[i + 1 :]]
-            answers = shares_of(document, holes, weighed, tried, i + 1, max_lines)
+            answers = shares(tried, i + 1)
             if not answers:
                 continue
             answer = max(answers, key=lambda it: answers[it])
             tried[i + 1] = answer
-            back = shares_of(document, holes, weighed, tried, i, max_lines)
+            back = shares(tried, i)
             best = max(best, (back.get(text, 0.0) * answers[answer], tried))
         texts = best[1]
     return texts
