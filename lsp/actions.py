@@ -42,9 +42,10 @@ logger = logging.getLogger(__name__)
 PATIENCE = 0.2  # seconds: what takes longer is ready when the editor asks again
 APPLYING = 60.0  # seconds an editor may take to apply an edit; some ask their user first
 
-CHANGED = "{name} changed while infill-lsp was {doing}: nothing was changed."
+# Editors cut long messages off, so what has become of the file stands first.
+CHANGED = "Nothing was written: {name} changed meanwhile ({doing})."
 NAMELESS = "This text has no name by which the editor could be told where to write: save it first."
-OLD = "{name} changed since this was offered: nothing was changed. Ask for the actions again."
+OLD = "Nothing was written: {name} has changed since this was offered. Ask for the actions again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +227,7 @@ class Actions:
             return "nothing was changed"
         drafts.settle(outcome.edits)
         if trouble := await self._apply(wish, outcome):
-            said = f"The editor did not change {name} ({trouble}): nothing was changed."
+            said = f"Nothing was written: the editor did not change {name} ({trouble})."
             self._say(types.MessageType.Warning, said)
             return "the editor refused the edit"
         if outcome.told:

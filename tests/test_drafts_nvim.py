@@ -200,7 +200,7 @@ def test_typing_takes_the_drafts_away_and_keeps_what_is_typed(neovim_with: Open)
         neovim.until(lambda: not neovim.marks(), "the drafts are gone")
         neovim.wait_for_the_end()
         assert text_of(neovim) == FIVE.replace("LIMIT", "LIMITS")
-        assert "changed while infill-lsp was filling all holes" in neovim.said()[-1]
+        assert "changed meanwhile (filling all holes)" in neovim.said()[-1]
         assert neovim.marks() == []
 
 

@@ -1,5 +1,5 @@
 """The variants of a rewrite seen in the text of a real VS Code, and what its commands say where
-they cannot do anything. Runs where INFILL_VSCODE says so, as tests/test_vscode.py does."""
+they cannot do anything."""
 
 from __future__ import annotations
 

@@ -200,7 +200,7 @@ def test_what_is_typed_meanwhile_stays_and_the_old_edit_is_refused(editor: Edito
     editor.does("fill-all")
     editor.is_busy("filling all holes")
     editor.type("#")
-    editor.tells("changed while infill-lsp was filling all holes")
+    editor.tells("changed meanwhile (filling all holes)")
     editor.keep("stale")
     editor.is_idle()
     assert editor.saved() == f"#{FIVE}"
