@@ -143,7 +143,7 @@ class Reader:
         self.indent = indent if anew else self.indent
         self.annotated, self.length, self.previous = False, 0, ""
         if anew:
-            self.frames, self.first = [Frame()], ""
+            self.frames, self.first, self.imported = [Frame()], "", ""
 
     def ends_head(self) -> bool:
         """Whether a colon here ends the head of a compound statement."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from infill.code.binding import Reader, Statement
+from infill.code.passages import statements_of
 from infill.code.scope import Surroundings, plain
 from infill.code.strict import refused_at
 from model.alone import indent_of, says_indent
@@ -63,8 +64,8 @@ def definition_round(text: str, start: int, end: int, indent: int) -> Definition
     parts = ("\n".join([*lines, ""]) for lines in (above[first:], below[:last]))
     before, after = parts
     line = text[line_start:start] + " " + text[end : line_end if line_end >= 0 else None]
-    used = {name for it in Reader().statements(f"{line}\n{after}") for name in it.uses}
-    return Definition(before, after, waiting_in(list(Reader().statements(before)), used))
+    used = {name for it in statements_of(f"{line}\n{after}")[0] for name in it.uses}
+    return Definition(before, after, waiting_in(statements_of(before)[0], used))
 
 
 def head_above(above: Sequence[str], indent: int) -> int | None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from infill.code.binding import KEYWORDS, Reader, State, Statement
+from infill.code.passages import statements_of
 
 NEARBY = 20_000  # characters on each side in which names are looked for: some 20 ms
 HEAD = 8_000  # characters at the beginning of the file, where imports stand
@@ -59,15 +60,15 @@ def surroundings_of(text: str, start: int, end: int) -> Surroundings:
     before, after = above(text, start), below(text, end)
     begun = before.rfind("\n") + 1
     line = before[begun:][-NEAREST:], after.partition("\n")[0][:NEAREST]
-    reader = Reader()
     bound = {*BUILT_IN, *far_off(text, start - len(before), end)}
-    last = Statement(0)
-    for last in reader.statements(before[:begun]):
-        bound |= last.known
-    state = reader.state if len(before) - begun <= NEAREST else State()
+    leading, state = statements_of(before[:begun])
+    for statement in leading:
+        bound |= statement.known
+    last = leading[-1] if leading else Statement(0)
+    state = state if len(before) - begun <= NEAREST else State()
     # Half a word on either side is the fill's to complete.
     lead = WORD_BEGUN.sub("", line[0])
-    following = list(Reader(state).statements(f"{lead} {WORD_ENDED.sub('', after, count=1)}"))
+    following, _ = statements_of(f"{lead} {WORD_ENDED.sub('', after, count=1)}", state)
     own = sum(statement.indent < 0 for statement in following)  # on the hole's line
     for statement in following[:own]:
         bound |= statement.known - statement.assigned
@@ -131,7 +132,7 @@ def far_off(text: str, start: int, end: int) -> set[str]:
     those before `start`, and those well after `end`."""
     names = set(TOP_LEVEL.findall(text, max(0, start - FAR), max(0, start)))
     names.update(TOP_LEVEL.findall(text, end + NEARBY, end + FAR))
-    for statement in Reader().statements(plain(text[: HEAD if start > 0 else 0])):
+    for statement in statements_of(plain(text[: HEAD if start > 0 else 0]))[0]:
         names |= statement.binds
     return names
 
