@@ -35,14 +35,14 @@ def surplus_of(text: str, language: str) -> Surplus:
     stack: list[str] = []
     opened = closed = unterminated = 0
     for token in _tokens(language).finditer(text):
-        kind, symbol = token.lastgroup, token[0]
+        kind = token.lastgroup
         if kind == "open":
-            stack.append(symbol)
+            stack.append(token[kind])
         elif kind == "cut":
             unterminated += 1
-        elif kind == "close" and CLOSERS[symbol] in stack:
+        elif kind == "close" and (opener := CLOSERS[token[kind]]) in stack:
             # Openers in between were never closed: `{ ( }` has one opener too many.
-            while stack.pop() != CLOSERS[symbol]:
+            while stack.pop() != opener:
                 opened += 1
         elif kind == "close":
             closed += 1
@@ -65,6 +65,8 @@ WITH_CHARACTERS = {"c", "cpp", "java", "rust", "go", "csharp", "kotlin", "swift"
 WITH_BACKTICKS = {
     "javascript", "javascriptreact", "typescript", "typescriptreact", "go", "shellscript",
 }  # fmt: skip
+# What none of the patterns begins with: passed over at once it takes a fifth of the time.
+BETWEEN = r"[^()\[\]{}\"'`\#/<-]*+"
 PROSE = {"plaintext", "markdown", "latex", "restructuredtext"}
 
 
@@ -76,8 +78,8 @@ def _tokens(language: str) -> re.Pattern[str]:
         brackets = brackets[0] + r"|\(", brackets[1] + r"|\)"
     whole, cut = _strings(language)
     return re.compile(
-        rf"(?P<skip>{COMMENTS.get(language, SLASHES)}|{whole})|(?P<cut>{cut})"
-        rf"|(?P<open>{brackets[0]})|(?P<close>{brackets[1]})"
+        rf"{BETWEEN}(?:(?P<skip>{COMMENTS.get(language, SLASHES)}|{whole})|(?P<cut>{cut})"
+        rf"|(?P<open>{brackets[0]})|(?P<close>{brackets[1]})|(?s:.)|\Z)"
     )
 
 
