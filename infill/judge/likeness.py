@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from infill.code.binding import KEYWORDS
 from infill.code.scope import WORD, WORD_BEGUN, WORD_ENDED, plain
@@ -13,6 +14,7 @@ from infill.code.scope import WORD, WORD_BEGUN, WORD_ENDED, plain
 NEARBY = 20_000  # characters on each side that lines are compared with: some 5 ms
 NEAREST = 15  # lines on each side that are near
 SHORT = 3  # tokens: so short a line has its shape by chance
+LONG = 200  # characters: the shape of such a line is not kept
 MOST_WORDS = 12  # beyond which more say no more
 # In a shape all names are one, and so are all strings and all numbers; keywords and signs stay.
 NUMBER = re.compile(r"\b\d[\w.]*")
@@ -54,7 +56,7 @@ def neighbours_of(text: str, start: int, end: int) -> Neighbours:
     above = plain(text[max(0, line_start - NEARBY) : line_start])
     below = plain(text[line_end : line_end + NEARBY])
     lines = [[line.strip() for line in part.split("\n")] for part in (above, below)]
-    shapes = {shape.strip() for part in (above, below) for shape in shape_of(part).split("\n")}
+    shapes = {shape_of(line) for part in lines for line in part}
     nearest = [next(filter(None, part), "") for part in (reversed(lines[0]), lines[1])]
     left, right = text[line_start:start], text[end:line_end]
     near = [*lines[0][-NEAREST:], *lines[1][:NEAREST]]
@@ -92,4 +94,12 @@ def names_in(fill: str, left: str, right: str) -> list[str]:
 
 
 def shape_of(code: str) -> str:
+    return _remembered(code) if len(code) <= LONG else _shape(code)
+
+
+def _shape(code: str) -> str:
     return NAMED.sub(r"\1N", NUMBER.sub("0", code))
+
+
+# Each fill is compared with some thousand lines, nearly all of them those of the fill before.
+_remembered = lru_cache(maxsize=4096)(_shape)
