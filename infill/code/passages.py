@@ -13,7 +13,7 @@ LONGEST = 4_000  # characters: what is read takes some forty times its text, so 
 KEPT = 128  # passages, a few megabytes: those round two holes and more
 
 # Where a reader forgets what came before, whatever it was, unless a string is open.
-ANEW = re.compile(r"(?!\A)(?<!\\)(?<!\\\r)\n(?=[ \t]*(?:def|class)\b)")
+ANEW = re.compile(r"\n(?<!\\\n)(?<!\\\r\n)(?=[ \t]*(?:def|class)\b)")
 NO_STRING = ("", "#")  # a state's string: the line ends a comment
 
 FRESH = State()
@@ -24,7 +24,7 @@ Passage = tuple[tuple[Statement, ...], State]
 def statements_of(text: str, state: State = FRESH) -> tuple[list[Statement], State]:
     """What `Reader(state)` reads in the text, and its state after that. The statements are shared
     with whoever reads the same: they are not to be changed."""
-    begins = [0, *(match.start() for match in ANEW.finditer(text)), len(text)]
+    begins = [0, *(match.start() for match in ANEW.finditer(text, 1)), len(text)]
     last = len(begins) - 1
     statements: list[Statement] = []
     first, many = 0, 1

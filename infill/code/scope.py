@@ -21,8 +21,9 @@ BUILT_IN = frozenset(dir(builtins)) | KEYWORDS | {"self", "cls", "__file__", "__
 
 # Where no string or bracket is open, one may hope.
 OPENING = re.compile(r"\n(?=[ \t]*(?:(?:async +)?def +\w+ *[(\[]|class +\w+ *[(\[:]|@\w))")
-STAR = re.compile(r"^[ \t]*from[ \t]+[\w.]+[ \t]+import[ \t]*\*", re.MULTILINE)
-TOP_LEVEL = re.compile(r"^(?:async +)?(?:def +|class +)?([^\W\d]\w*)[ \t]*[(=:]", re.MULTILINE)
+# Looked for behind a line end, which is found at once.
+STAR = re.compile(r"\n[ \t]*from[ \t]+[\w.]+[ \t]+import[ \t]*\*")
+TOP_LEVEL = re.compile(r"\n(?:async +)?(?:def +|class +)?([^\W\d]\w*)[ \t]*[(=:]")
 HEADS = {"async", "class", "def", "elif", "else", "except", "finally", "for", "if", "try", "with"}
 LEAVES = re.compile(r"(?:return|raise|break|continue)\b")
 IDLE = re.compile(r"\w+(?:\.\w+)*")
@@ -63,7 +64,7 @@ def surroundings_of(text: str, start: int, end: int) -> Surroundings:
     bound = {*BUILT_IN, *far_off(text, start - len(before), end)}
     leading, state = statements_of(before[:begun])
     for statement in leading:
-        bound |= statement.known
+        bound.update(statement.binds, statement.parameters, statement.inner)
     last = leading[-1] if leading else Statement(0)
     state = state if len(before) - begun <= NEAREST else State()
     # Half a word on either side is the fill's to complete.
@@ -82,8 +83,8 @@ def surroundings_of(text: str, start: int, end: int) -> Surroundings:
         if statement.indent == 0:
             bound |= statement.binds
     next_indent = rest[own].indent if own < len(rest) else -1
-    used = frozenset(name for statement in rest for name in statement.uses)
-    starred = STAR.search(text) is not None
+    used = frozenset[str]().union(*(statement.uses for statement in rest))
+    starred = STAR.search("\n" + text) is not None
     missing = frozenset[str]() if starred else unbound_in(rest, bound)
     return Surroundings(frozenset(bound), missing, starred, used, next_indent, line, state)
 
@@ -130,8 +131,10 @@ def below(text: str, start: int) -> str:
 def far_off(text: str, start: int, end: int) -> set[str]:
     """The names of the file's head and of definitions that are too far away to be read closely:
     those before `start`, and those well after `end`."""
-    names = set(TOP_LEVEL.findall(text, max(0, start - FAR), max(0, start)))
-    names.update(TOP_LEVEL.findall(text, end + NEARBY, end + FAR))
+    first, start = max(0, start - FAR), max(0, start)
+    before = text[first - 1 : start] if first else "\n" + text[:start]
+    names = set(TOP_LEVEL.findall(before))
+    names.update(TOP_LEVEL.findall(text, end + NEARBY - 1, end + FAR))
     for statement in statements_of(plain(text[: HEAD if start > 0 else 0]))[0]:
         names |= statement.binds
     return names
@@ -154,6 +157,7 @@ def unbound_in(statements: Sequence[Statement], bound: set[str]) -> frozenset[st
     known, missing = set(bound), set[str]()
     for statement in statements:
         # An assignment binds for what comes after it, all else within the statement as well.
-        missing |= statement.uses - known - (statement.known - statement.assigned)
-        known |= statement.known
+        if unmet := statement.uses - known:
+            missing |= unmet - (statement.known - statement.assigned)
+        known.update(statement.binds, statement.parameters, statement.inner)
     return frozenset(missing)
