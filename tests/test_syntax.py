@@ -107,7 +107,7 @@ def test_a_text_that_takes_too_long_has_no_tree(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_grammar_is_loaded_when_its_language_is_first_met() -> None:
     code = (
-        "import sys\nfrom infill.syntax import parse\n"
+        "import sys\nfrom infill.code.syntax import parse\n"
         "loaded = lambda: sorted(m for m in sys.modules if m.startswith('tree_sitter_'))\n"
         "first = loaded()\nparse('x', 'lua')\nprint(first, loaded())"
     )
