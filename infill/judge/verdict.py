@@ -18,7 +18,7 @@ from infill.document import Document
 from infill.edit import Edit, line_end_of
 from infill.judge.choose import Choice, choices_from, nearby
 from infill.judge.repair import Repaired, offence, repair
-from infill.judge.tidy import tidy
+from infill.judge.trim import trimmed
 from infill.reason import Reason
 from infill.settings import Settings
 from model.canvas import Canvas, Claim, Denoiser, Hole, Piece
@@ -115,7 +115,8 @@ async def judged(
     )
     choices = await aside(size, choose) if rivals else ()
     choice = choices[0] if choices else None
-    shown = choice.text if choice else tidy(text_of(pieces), hole, document, max_lines=most)
+    trim = partial(trimmed, pieces, settings.gate, hole, document, max_lines=most)
+    shown = choice.text if choice else await aside(size, trim)
     repaired = Repaired(shown)
     if not isinstance(shown, Reason) and not _parsed_with(choice, hole, document):
         repaired = await repair(
