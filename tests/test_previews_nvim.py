@@ -16,20 +16,12 @@ from tests.nvim import Neovim
 from tests.test_actions import FIVE, SELECTED
 from tests.test_nvim import MISSING, PROGRAM, REPOSITORY, init_with
 from tests.test_nvim_commands import becomes, infill, said, text_of
-from tests.variants import MODEL, server
+from tests.variants import LOOP, LOOPS, MODEL, server
 
 pytestmark = [pytest.mark.editor, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
 
 VARIANTS = ["return height * width", "return width * (height)"]
 FIRST, SECOND = (SELECTED.replace("return width * height", text) for text in VARIANTS)
-LOOP = """\
-def total(prices, tax):
-    found = 0.0
-    for price in prices:
-        found += price * (1 + tax)
-    return found
-"""
-LOOPS = ["for it in prices:\n        found += it * (1 + tax)", "found = sum(prices) * (1 + tax)"]
 
 READ_MARKS = """
 local space = vim.api.nvim_get_namespaces()['infill.choice']

@@ -8,19 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.variants import MODEL, server
+from tests.variants import LOOP, LOOPS, MODEL, server
 from tests.vscode import MISSING, Code, opened
 
 pytestmark = [pytest.mark.editor, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
 
-LOOP = """\
-def total(prices, tax):
-    found = 0.0
-    for price in prices:
-        found += price * (1 + tax)
-    return found
-"""
-LOOPS = ["for it in prices:\n        found += it * (1 + tax)", "found = sum(prices) * (1 + tax)"]
 REWRITE = "Infill: Rewrite Selection"
 NAMES = ["seen.py", "left.py", "typed.py", "escaped.py"]
 

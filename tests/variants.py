@@ -7,6 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 MODEL = "scripted:variants"
+LOOP = """\
+def total(prices, tax):
+    found = 0.0
+    for price in prices:
+        found += price * (1 + tax)
+    return found
+"""
+LOOPS = ["for it in prices:\n        found += it * (1 + tax)", "found = sum(prices) * (1 + tax)"]
 
 PROGRAM = """#!{python}
 import sys
