@@ -44,6 +44,7 @@ from tests.raw_client import RawClient, server_command
 
 SERVED, ALONE = "as it serves", "one request at a time"
 PATIENCE = 120.0
+FEWEST = 5  # answers of a client, of whose mean wait something can be said
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,10 +195,8 @@ def row_of(how: str, clients: int, seconds: float, answers: Sequence[Answered]) 
     made = [it for it in answers if it.ms is not None and not it.remembered]
     asked = [it for it in answers if not it.remembered]
     times = [it.ms for it in made if it.ms is not None]
-    waits = [
-        fmean([it.ms for it in made if it.client == number and it.ms is not None] or [0.0])
-        for number in range(clients)
-    ]
+    each = [[it.ms for it in made if it.client == number and it.ms] for number in range(clients)]
+    waits = [fmean(some) for some in each if len(some) >= FEWEST] or [0.0]
     slowest = max(waits) / median(waits) if median(waits) else float("nan")
     return (
         f"| {clients} | {how} | {len(made) / max(1, len(asked)):.0%} of {len(asked)} "
