@@ -18,7 +18,7 @@ from infill.judge.choose import chosen_from
 from infill.judge.tidy import tidy
 from infill.reason import Reason
 from infill.settings import Settings
-from model.canvas import Canvas, Card, Draft, Hole, Piece, Rival
+from model.canvas import Canvas, Card, Draft, Hole, Piece, Rival, text_of
 
 
 async def chosen_between(draft: Draft, canvas: Canvas, card: Card) -> str:
@@ -38,7 +38,7 @@ def told_from(
     choice = chosen_from(rivals, written, hole, document) if rivals else None
     if choice is not None:
         return choice.text
-    tidied = tidy("".join(piece.text for piece in written), hole, document)
+    tidied = tidy(text_of(written), hole, document)
     return "" if isinstance(tidied, Reason) else tidied
 
 

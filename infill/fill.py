@@ -19,14 +19,14 @@ from infill.document import Document
 from infill.edit import Edit, applied, worse_with
 from infill.hole import hole_at
 from infill.judge.together import held_together
-from infill.judge.verdict import Fill, Further, Request, Timing, judged, text_of
+from infill.judge.verdict import Fill, Further, Request, Timing, judged
 from infill.memory import Known, Memory, made_with
 from infill.privacy import refusal
 from infill.project import project_of
 from infill.reason import Reason
 from infill.settings import Settings
 from infill.several import beside_the_others, narrowed, stood_in, tidied
-from model.canvas import Canvas, Claim, Denoiser, Draft, Hole
+from model.canvas import Canvas, Claim, Denoiser, Draft, Hole, text_of
 
 MOST_OTHERS = 8  # files that may have to be parsed for one request
 PATIENT = 4  # times the deadline: nobody waits for what is speculative, but it is not kept for ever

@@ -6,7 +6,7 @@ networks keeps those to itself.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -101,6 +101,11 @@ class Rival:
     probability: float
 
 
+def text_of(pieces: Iterable[Piece]) -> str:
+    """What they say, side by side."""
+    return "".join(piece.text for piece in pieces)
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """The text of every hole after one step; usable whenever one stops asking.
@@ -119,7 +124,7 @@ class Draft:
     @property
     def texts(self) -> tuple[str, ...]:
         """The full text of each hole, guesses included."""
-        return tuple("".join(piece.text for piece in pieces) for pieces in self.holes)
+        return tuple(map(text_of, self.holes))
 
     @property
     def settled_share(self) -> float:

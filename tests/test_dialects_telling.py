@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from model.canvas import Draft, Piece
+from model.canvas import Draft, Piece, text_of
 from model.serving.dialects.asked import Asked
-from model.serving.dialects.telling import Part, cut, joined, kept_of, parts
+from model.serving.dialects.telling import Part, cut, kept_of, parts
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_nothing_that_was_streamed_is_taken_back(drafts: list[Draft], asked: Ask
     assert [part.ended for part in whole] == ["stop"]
     assert "".join(part.text for part in streamed) == whole[0].text
     assert [bool(part.ended) for part in streamed] == [False] * (len(streamed) - 1) + [True]
-    assert all(joined(part.pieces) == part.text for part in streamed)
+    assert all(text_of(part.pieces) == part.text for part in streamed)
     at = 0
     for part in streamed:
         assert part.at == at
@@ -155,4 +155,4 @@ def test_a_hole_that_is_full_says_that_its_length_ended_it() -> None:
 @given(st.lists(FEW), st.integers(0, 9), st.integers(0, 9))
 def test_cutting_pieces_cuts_their_text(texts: list[str], start: int, more: int) -> None:
     pieces = [Piece(text, 0.5) for text in texts]
-    assert joined(cut(pieces, start, start + more)) == joined(pieces)[start : start + more]
+    assert text_of(cut(pieces, start, start + more)) == text_of(pieces)[start : start + more]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from infill.deeds.holes import Gap
 from infill.document import Document
 from infill.edit import Edit, Span
-from model.canvas import Canvas, Draft, Hole, Piece
+from model.canvas import Canvas, Draft, Hole, Piece, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +83,11 @@ def settled_in(edits: Sequence[Edit], shown: Sequence[Stretch]) -> tuple[Stretch
 def _in_gap(number: int, gap: Gap, pieces: Sequence[Piece]) -> Stretch:
     """With what stands round the hole once the gap is filled."""
     around = (Piece(gap.lead, 1.0), *pieces, Piece(gap.tail, 1.0))
-    return Stretch(number, gap.start, gap.end, _text(around), _settled(around))
+    return Stretch(number, gap.start, gap.end, text_of(around), _settled(around))
 
 
 def _stretch(number: int, hole: Hole, pieces: Sequence[Piece]) -> Stretch:
-    return Stretch(number, hole.start, hole.end, _text(pieces), _settled(pieces))
-
-
-def _text(pieces: Sequence[Piece]) -> str:
-    return "".join(piece.text for piece in pieces)
+    return Stretch(number, hole.start, hole.end, text_of(pieces), _settled(pieces))
 
 
 def _settled(pieces: Sequence[Piece]) -> tuple[Span, ...]:

@@ -17,7 +17,7 @@ from infill.deeds.drafts import Places, Show
 from infill.deeds.fill_all import PATIENCE_MS, Filled, batches_of, fill_document
 from infill.deeds.holes import Gap, Kind, opened
 from infill.document import Document
-from infill.edit import Edit
+from infill.edit import Edit, applied
 from infill.fill import Fill, Watch
 from infill.reason import Reason
 from infill.settings import Settings
@@ -95,11 +95,9 @@ async def filled_gaps(
         )
         for gap, hole, fill in zip(gaps, holes, fills, strict=True)
     )
-    text = document.text
     for _, fill in reversed(told):
-        if fill.edit is not None:
-            text = text[: fill.edit.start] + fill.edit.text + text[fill.edit.end :]
-    return replace(filled, holes=told, text=text)
+        document = applied(document, fill.edit) if fill.edit else document
+    return replace(filled, holes=told, text=document.text)
 
 
 def _in_gap(gap: Gap, fill: Fill) -> Fill:

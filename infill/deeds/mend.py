@@ -28,7 +28,7 @@ from infill.judge.tidy import tidy
 from infill.privacy import refusal
 from infill.reason import Reason
 from infill.settings import Settings
-from model.canvas import Canvas, Denoiser, Hole
+from model.canvas import Canvas, Denoiser, Hole, text_of
 
 WHOLE = 200_000  # characters: a larger file is not parsed again and again
 NEAR = 400  # characters from the cursor: an error further away is somebody else's
@@ -223,7 +223,7 @@ async def _written(
         return []
     texts = {it.text: it.probability for it in answer.rivals(0)}
     pieces = answer.draft.holes[0]
-    own = "".join(piece.text for piece in pieces)
+    own = text_of(pieces)
     texts.setdefault(own, math.prod(piece.confidence for piece in pieces))
     found: list[Splice] = []
     for text, probability in texts.items():

@@ -20,7 +20,7 @@ from infill.judge.repair import offence
 from infill.judge.retell import Due, Retold, retellings
 from infill.judge.tidy import tidy
 from infill.reason import Reason
-from model.canvas import Hole, Piece, Rival
+from model.canvas import Hole, Piece, Rival, text_of
 
 WINDOW = 20_000  # characters round the hole that are parsed with each text: some 4 ms
 PARSED = 8  # texts: the right one is seldom further down
@@ -138,7 +138,7 @@ def choices_from(
 
 def with_own(rivals: Sequence[Rival], written: Sequence[Piece]) -> Sequence[Rival]:
     """The rivals, and what was written in the end if it is none of them."""
-    own = "".join(piece.text for piece in written)
+    own = text_of(written)
     if not own.strip() or own in {rival.text for rival in rivals}:
         return rivals
     surely = math.prod(piece.confidence for piece in written)

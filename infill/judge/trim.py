@@ -14,7 +14,7 @@ from infill.document import Document
 from infill.judge.repair import offence
 from infill.judge.tidy import tidy
 from infill.reason import Reason
-from model.canvas import Hole, Piece
+from model.canvas import Hole, Piece, text_of
 
 TRIES = 4  # each takes a parse of the file
 PART_OF_A_WORD = re.compile(r"\w+\Z")
@@ -29,7 +29,7 @@ def trimmed(
         cut = tidy(beginning, hole, document, max_lines=max_lines)
         if not isinstance(cut, Reason) and offence(cut, hole, document) is None:
             return cut
-    return tidy("".join(piece.text for piece in pieces), hole, document, max_lines=max_lines)
+    return tidy(text_of(pieces), hole, document, max_lines=max_lines)
 
 
 def sure_beginnings(pieces: Sequence[Piece], gate: float) -> Iterator[str]:
@@ -40,7 +40,7 @@ def sure_beginnings(pieces: Sequence[Piece], gate: float) -> Iterator[str]:
         return
     former = ""
     for end in range(sure, 0, -1):
-        text = "".join(piece.text for piece in pieces[:end])
+        text = text_of(pieces[:end])
         if re.match(r"\w", pieces[end].text):
             text = PART_OF_A_WORD.sub("", text)
         text = text.rstrip()

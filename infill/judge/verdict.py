@@ -161,10 +161,6 @@ def _parsed_with(choice: Choice | None, hole: Hole, document: Document) -> bool:
     return choice is not None and nearby(document, hole)[0].text == document.text
 
 
-def text_of(pieces: Sequence[Piece]) -> str:
-    return "".join(piece.text for piece in pieces)
-
-
 def _timing(
     context_ms: float, answer: Answer, repairs: Sequence[Answer], judged_ms: float
 ) -> Timing:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from model.asking import Asked, Job, Warming, ran_out
-from model.canvas import Canvas, Card, Claim, Draft, ModelError, Piece
+from model.canvas import Canvas, Card, Claim, Draft, ModelError, Piece, text_of
 from model.gemma.answer import pieces_of
 from model.gemma.decode import Decoding, Row, Told
 from model.gemma.desk import Desk
@@ -142,7 +142,7 @@ class Engine(Asked[OnPaper]):
         groups = groups_of(canvas, self.vocabulary, self.room, self.mode)
         number = 0
         for group in groups:
-            written = ["".join(piece.text for piece in pieces) for pieces in shown]
+            written = [text_of(pieces) for pieces in shown]
             layout = laid_out(
                 canvas, group, written, self.vocabulary, self.room, self.mode, self.seed
             )
@@ -206,7 +206,7 @@ class Engine(Asked[OnPaper]):
             pieces = pieces_of(layout, numbers[best], told, self.vocabulary, final=final)
             if layout.mode == "prompted" and not final:
                 # What the network would go on with behind the hole need not be sure.
-                text = "".join(piece.text for piece in pieces[0])
+                text = text_of(pieces[0])
                 final = text == former and doubt_of(pieces[0]) <= self.policy.doubt
                 former = text
                 pieces = pieces_of(layout, numbers[best], told, self.vocabulary, final=final)

@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
-from model.canvas import Canvas, Card, Draft, Piece
+from model.canvas import Canvas, Card, Draft, Piece, text_of
 from model.serving.dialects.asked import Asked
 
 OVERLAP = 400  # characters; a longer repetition of what follows is met line by line
@@ -70,7 +70,7 @@ async def parts(
         if draft.rivals and not told:
             continue
         pieces = tuple(takewhile(lambda piece: piece.settled, draft.holes[0]))
-        kept = kept_of(joined(pieces), asked, final=False)
+        kept = kept_of(text_of(pieces), asked, final=False)
         if kept.sure:
             last = replace(draft, holes=(pieces,))
             break
@@ -116,10 +116,6 @@ def rivals_of(draft: Draft | None, first: str, asked: Asked) -> list[str]:
     weighed = draft.rivals[0] if draft is not None and draft.rivals else ()
     texts = (kept_of(rival.text, asked, final=True).text for rival in weighed)
     return [text for text in dict.fromkeys(texts) if text != first][: asked.choices - 1]
-
-
-def joined(pieces: Iterable[Piece]) -> str:
-    return "".join(piece.text for piece in pieces)
 
 
 def cut(pieces: Iterable[Piece], start: int, end: int) -> tuple[Piece, ...]:
