@@ -158,7 +158,7 @@ class Weights:
             self.busy = True
             try:
                 loaded = self._load(tell)
-                give_back()  # what reading took: a fifth of the bundled model's memory
+                give_back()  # what reading took, which the heap would keep
                 return loaded
             finally:
                 self.busy = False
